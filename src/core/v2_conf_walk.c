@@ -22,6 +22,7 @@
 
 static void v2_walk_members(v2_conf_load_t *load, const json_t *object,
     const char *path, const v2_conf_at_t *at, int flat);
+static const v2_conf_row_t *v2_walk_row(const char *path, const char *key);
 static void v2_walk_member(v2_conf_load_t *load, const v2_conf_row_t *row,
     const json_t *json, const v2_conf_at_t *at);
 static void v2_walk_array(v2_conf_load_t *load, const v2_conf_row_t *row,
@@ -150,7 +151,7 @@ v2_walk_members(v2_conf_load_t *load, const json_t *object, const char *path,
         snprintf(shown, sizeof(shown), "%s%s%s", at->path,
                  at->path[0] == '\0' ? "" : ".", key);
 
-        row = v2_conf_row_find(known);
+        row = v2_walk_row(known, key);
 
         if (row != NULL && (row->flags & V2_CONF_HIDDEN)) {
 
@@ -180,6 +181,15 @@ v2_walk_members(v2_conf_load_t *load, const json_t *object, const char *path,
 
         v2_walk_member(load, row, value, &one);
     }
+}
+
+
+/* A key that is itself written as a path could name a row of another scope,
+ * whose field is in another struct. */
+static const v2_conf_row_t *
+v2_walk_row(const char *path, const char *key)
+{
+    return strpbrk(key, ".[]") != NULL ? NULL : v2_conf_row_find(path);
 }
 
 

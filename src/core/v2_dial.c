@@ -97,6 +97,30 @@ v2_dial_socket(const v2_addr_t *to, int type, const v2_addr_t *from)
 }
 
 
+int
+v2_dial_datagram(const v2_addr_t *to, const v2_addr_t *from, int both)
+{
+    int  fd, zero;
+
+    if (both && from->family == 0) {
+        fd = socket(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        zero = 0;
+
+        if (fd != -1) {
+            if (setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero))
+                == 0)
+            {
+                return fd;
+            }
+
+            (void) close(fd);
+        }
+    }
+
+    return v2_dial_socket(to, SOCK_DGRAM, from);
+}
+
+
 static void
 v2_dial_on_timer(v2_timer_t *t)
 {

@@ -55,5 +55,8 @@ int   v2_dial_cancel(v2_dial_t *d);
  * `from` when it is set and of that family (IP_BIND_ADDRESS_NO_PORT). -1 with
  * errno. */
 int   v2_dial_socket(const v2_addr_t *to, int type, const v2_addr_t *from);
+/* A UDP socket; both: for IPv4 and IPv6 destinations alike, where the host has
+ * IPv6 and no `from` is asked for. -1 with errno. */
+int   v2_dial_datagram(const v2_addr_t *to, const v2_addr_t *from, int both);
 
 #endif

@@ -14,6 +14,8 @@ static void v2_relay_on_eof(v2_conn_t *c);
 static void v2_relay_on_sent(v2_conn_t *c, size_t payload);
 static void v2_relay_on_error(v2_conn_t *c, int err, const char *what);
 static void v2_relay_up(v2_sess_t *s);
+static void v2_relay_datagrams(v2_sess_t *s, v2_chain_t *app);
+static int v2_relay_allowed(v2_sess_t *s, const v2_addr_t *to);
 static void v2_relay_stranger(v2_sess_t *s, unsigned way, size_t payload);
 static int v2_relay_paced(v2_sess_t *s, unsigned way);
 static void v2_relay_check_end(v2_sess_t *s);
@@ -67,7 +69,6 @@ static void
 v2_relay_up(v2_sess_t *s)
 {
     unsigned     fin;
-    v2_slice_t  *sl;
     v2_chain_t  *app;
 
     app = &s->client.app;
@@ -77,10 +78,8 @@ v2_relay_up(v2_sess_t *s)
     if (app->head) {
         v2_relay_bill(app);
 
-        for (sl = app->head; s->remote->conn.udp && sl; sl = sl->next) {
-            if (sl->addr == NULL) {
-                sl->addr = &s->to;
-            }
+        if (s->remote->conn.udp) {
+            v2_relay_datagrams(s, app);
         }
 
         v2_link_output(s->remote, app);
@@ -90,6 +89,77 @@ v2_relay_up(v2_sess_t *s)
         v2_link_end(s->remote);
         v2_relay_arm_idle(s);
     }
+}
+
+
+/* Each datagram has its own destination, and each new one asks the rules; what
+ * they refuse is dropped. */
+static void
+v2_relay_datagrams(v2_sess_t *s, v2_chain_t *app)
+{
+    v2_chain_t   keep, one;
+    v2_slice_t  *sl;
+
+    v2_chain_init(&keep);
+
+    while ((sl = app->head) != NULL) {
+        v2_chain_init(&one);
+
+        if (v2_chain_move_n(&one, app, sl->len) != V2_OK) {
+            break;
+        }
+
+        if (sl->addr == NULL) {
+            sl->addr = &s->to;
+
+        } else if (!v2_relay_allowed(s, sl->addr)) {
+            v2_chain_free(&one);
+            continue;
+        }
+
+        v2_chain_move(&keep, &one);
+    }
+
+    v2_chain_free(app);
+    v2_chain_move(app, &keep);
+}
+
+
+static int
+v2_relay_allowed(v2_sess_t *s, const v2_addr_t *to)
+{
+    v2_dest_t           dest;
+    v2_worker_t        *w;
+    v2_route_ask_t      ask;
+    v2_route_answer_t   answer;
+
+    if (v2_addr_eq(to, &s->to) || v2_addr_eq(to, &s->also)) {
+        return 1;
+    }
+
+    w = s->worker;
+    memset(&dest, 0, sizeof(dest));
+    memset(&ask, 0, sizeof(ask));
+    dest.addr = *to;
+    dest.port = to->port;
+    dest.udp = 1;
+    ask.inbound = s->node->tag;
+    ask.node_id = s->node->node->node_id;
+    ask.dest = &dest;
+    ask.ip = to;
+
+    w->router->route(s->live->route, &ask, &answer);
+
+    if (answer.action == V2_ROUTE_BLOCK
+        || (answer.family == V2_FAMILY_4 && to->family != 4)
+        || (answer.family == V2_FAMILY_6 && to->family != 6))
+    {
+        return 0;
+    }
+
+    s->also = *to;                      /* the next ones go there too */
+
+    return 1;
 }
 
 

@@ -546,7 +546,7 @@ v2_sess_connect(v2_sess_t *s)
     d->dial.from = s->node->node->send_ip;
 
     if (s->view.req.dest.udp) {
-        fd = v2_dial_socket(&s->to, SOCK_DGRAM, &d->dial.from);
+        fd = v2_dial_datagram(&s->to, &d->dial.from, s->child != NULL);
         free(d);
         s->dial = NULL;
 

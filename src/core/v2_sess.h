@@ -63,6 +63,7 @@ struct v2_sess_s {
     v2_timer_t            timer;        /* handshake, idle, drain */
     v2_timer_t            pace;         /* end of a rate limit's pause */
     v2_addr_t             to;           /* the address in use */
+    v2_addr_t             also;         /* UDP: another that rules allow */
     uint64_t              number;
     uint64_t              last_ms;
     uint64_t              start_ms;

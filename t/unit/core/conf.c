@@ -398,6 +398,13 @@ test_accepted(void)
         v2_conf_free(c);
     }
 
+    c = parse_top("\"Nodes[].SendIP\": \"::\", \"Log.Level\": \"debug\"");
+    ok(c != NULL && c->log_level == V2_LOG_INFO
+       && logged("\"Nodes[].SendIP\" in /conf/test.json:1 is not known")
+       && logged("\"Log.Level\" in /conf/test.json:1 is not known"),
+       "a key that looks like a path");
+    v2_conf_free(c);
+
     c = parse_top("\"Cores\": [{ \"Log\": { \"ErrorPath\": \"e.log\", "
                   "\"Level\": \"debug\" } }]");
     ok(c != NULL && logged("\"Cores[0].Log.ErrorPath\" in /conf/test.json:1 "
