@@ -34,7 +34,7 @@ v2_layer_push(v2_layer_t *ly, const char *name)
 
 
 v2_child_t *
-v2_child_open(v2_layer_t *ly, const v2_dest_t *dest)
+v2_child_open(v2_layer_t *ly, const v2_dest_t *dest, const uint8_t *id)
 {
     v2_sess_t   *s, *parent;
     v2_child_t  *ch;
@@ -62,6 +62,11 @@ v2_child_open(v2_layer_t *ly, const v2_dest_t *dest)
     ch->state = ch + 1;
     ch->owner = s;
     ch->out = &s->client.conn.out;
+
+    if (id) {
+        ch->has_id = 1;
+        memcpy(ch->id, id, V2_CHILD_ID);
+    }
 
     s->child = ch;
     s->parent = parent;

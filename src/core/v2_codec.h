@@ -93,6 +93,8 @@ struct v2_codec_s {
     void        (*child)(v2_layer_t *ly, v2_child_t *ch, v2_child_ev_e ev);
 };
 
+#define V2_CHILD_ID         8       /* bytes of XUDP's Global ID */
+
 /* A sub-connection of a MUX layer: a session of its own for the layer's user,
  * whose client side is this. */
 struct v2_child_s {
@@ -102,6 +104,8 @@ struct v2_child_s {
                                      * fin: it ended */
     void               *owner;      /* core's */
     v2_child_t         *next;       /* core's list of those with output */
+    uint8_t             id[V2_CHILD_ID];
+    unsigned            has_id:1;
     unsigned            listed:1;
     unsigned            gone:1;     /* v2_child_close was called */
 };
@@ -169,9 +173,11 @@ void        v2_side_close(v2_layer_t *ly);          /* ly->side is NULL then */
 v2_int_t    v2_layer_push(v2_layer_t *ly, const char *codec);
 
 /* Children. Nothing here calls back before it has returned. NULL: the cap is
- * reached, or no memory. dest is copied; with dgram slices keep their `end`
- * and may have an address each. */
-v2_child_t *v2_child_open(v2_layer_t *ly, const v2_dest_t *dest);
+ * reached, or no memory. dest is copied; datagram slices keep their `end` and
+ * may have an address each. id: NULL, or of a UDP association whose outward
+ * port must stay when the client comes back with it. */
+v2_child_t *v2_child_open(v2_layer_t *ly, const v2_dest_t *dest,
+    const uint8_t *id);
 void        v2_child_feed(v2_child_t *ch, v2_chain_t *app);
 void        v2_child_fin(v2_child_t *ch);           /* half close */
 /* The remote ends at once; ch is not to be used any more. */

@@ -6,6 +6,7 @@
 #include "v2_child.h"
 #include "v2_listen.h"
 #include "v2_log.h"
+#include "v2_park.h"
 #include "v2_sess.h"
 #include "v2_time.h"
 #include "v2_tls13.h"
@@ -26,6 +27,7 @@ v2_engine_init(v2_worker_t *w)
     v2_queue_init(&w->sessions);
     v2_queue_init(&w->posted);
     v2_queue_init(&w->children);
+    v2_queue_init(&w->parks);
     v2_queue_init(&w->dead);
 
     w->spill.fire = v2_engine_on_spill;
@@ -147,6 +149,7 @@ v2_engine_drain(v2_worker_t *w)
 {
     w->draining = 1;
     v2_listen_close_all(w);
+    v2_park_close_all(w);
 }
 
 

@@ -4,6 +4,7 @@
 #include "v2_core.h"
 #include "v2_child.h"
 #include "v2_listen.h"
+#include "v2_park.h"
 #include "v2_sess.h"
 #include "v2_time.h"
 
@@ -178,7 +179,7 @@ v2_sess_close(v2_sess_t *s, unsigned how, unsigned level, int err,
 
     (void) v2_conn_close(&s->client.conn, how & V2_SESS_RST_CLIENT);
 
-    if (s->remote) {
+    if (s->remote && !v2_park_put(s)) {
         v2_queue_del(&s->remote->posted);
         (void) v2_conn_close(&s->remote->conn, how & V2_SESS_RST_REMOTE);
     }
@@ -537,6 +538,7 @@ static void
 v2_sess_connect(v2_sess_t *s)
 {
     int              fd;
+    v2_link_t       *parked;
     v2_sess_dial_t  *d;
 
     d = s->dial;
@@ -544,6 +546,17 @@ v2_sess_connect(v2_sess_t *s)
     s->action = s->log.action = "connecting to the remote";
     s->to = d->dial.addrs[0];
     d->dial.from = s->node->node->send_ip;
+
+    parked = v2_park_take(s);
+
+    if (parked) {
+        free(d);
+        s->dial = NULL;
+        s->conns++;
+        parked->conn.ops = &v2_relay_remote_ops;
+        v2_sess_relay(s, parked);
+        return;
+    }
 
     if (s->view.req.dest.udp) {
         fd = v2_dial_datagram(&s->to, &d->dial.from, s->child != NULL);

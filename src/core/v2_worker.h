@@ -31,7 +31,9 @@ struct v2_worker_s {
     v2_queue_t           sessions;
     v2_queue_t           posted;            /* links to flush this turn */
     v2_queue_t           children;          /* of mux layers, with news */
+    v2_queue_t           parks;             /* UDP sockets, v2_park.c */
     v2_queue_t           dead;              /* freed at the end of the turn */
+    uint32_t             parks_n;
     uint32_t             sessions_n;        /* client connections open */
     uint64_t             number;            /* last connection number */
     uint32_t             cut_seen;          /* shm->cut handled */

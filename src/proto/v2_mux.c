@@ -49,6 +49,8 @@ typedef struct {                    /* one frame's metadata */
     uint8_t       has_dest;
     size_t        size;             /* with its length */
     size_t        data;             /* payload bytes */
+    uint8_t       has_gid;
+    uint8_t       gid[V2_CHILD_ID]; /* XUDP's Global ID */
     v2_dest_t     dest;
 } v2_mux_frame_t;
 
@@ -56,7 +58,7 @@ static v2_int_t v2_mux_open(v2_layer_t *ly);
 static v2_int_t v2_mux_in(v2_layer_t *ly, v2_chain_t *wire, v2_chain_t *app);
 static v2_int_t v2_mux_frame(v2_chain_t *wire, v2_mux_frame_t *f);
 static v2_int_t v2_mux_meta(const uint8_t *p, size_t len, v2_mux_frame_t *f);
-static v2_int_t v2_mux_dest(const uint8_t *p, size_t len, v2_dest_t *dest);
+static size_t v2_mux_dest(const uint8_t *p, size_t len, v2_dest_t *dest);
 static v2_int_t v2_mux_new(v2_layer_t *ly, v2_chain_t *data,
     v2_mux_frame_t *f);
 static v2_int_t v2_mux_keep(v2_layer_t *ly, v2_chain_t *data,
@@ -208,6 +210,10 @@ v2_mux_frame(v2_chain_t *wire, v2_mux_frame_t *f)
 static v2_int_t
 v2_mux_meta(const uint8_t *p, size_t len, v2_mux_frame_t *f)
 {
+    static const uint8_t  none[V2_CHILD_ID];
+
+    size_t  n;
+
     f->id = (uint16_t) (p[0] << 8 | p[1]);
     f->status = p[2];
     f->option = p[3];
@@ -232,22 +238,32 @@ v2_mux_meta(const uint8_t *p, size_t len, v2_mux_frame_t *f)
         }
 
         f->dest.udp = f->network == V2_MUX_UDP;
+        n = v2_mux_dest(p + 5, len - 5, &f->dest);
 
-        return v2_mux_dest(p + 5, len - 5, &f->dest);
+        if (n == 0) {
+            return V2_ERROR;
+        }
+
+        if (f->status == V2_MUX_NEW && f->dest.udp
+            && (f->option & V2_MUX_DATA) && len - 5 - n >= V2_CHILD_ID)
+        {
+            memcpy(f->gid, p + 5 + n, V2_CHILD_ID);
+            f->has_gid = memcmp(f->gid, none, V2_CHILD_ID) != 0;
+        }
     }
 
     return V2_OK;
 }
 
 
-/* Port, then address (protocols.md 0.1, table PA). */
-static v2_int_t
+/* Port, then address (protocols.md 0.1, table PA). The bytes read, 0: bad. */
+static size_t
 v2_mux_dest(const uint8_t *p, size_t len, v2_dest_t *dest)
 {
     size_t  n;
 
     if (len < 3) {
-        return V2_ERROR;
+        return 0;
     }
 
     dest->port = (uint16_t) (p[0] << 8 | p[1]);
@@ -263,24 +279,26 @@ v2_mux_dest(const uint8_t *p, size_t len, v2_dest_t *dest)
         break;
 
     case 2:
-        if (len < 4 || len < 4 + (size_t) p[3]) {
-            return V2_ERROR;
+        if (len < 4 || len < 4 + (size_t) p[3]
+            || v2_dest_set_name(dest, (const char *) p + 4, p[3]) != V2_OK)
+        {
+            return 0;
         }
 
-        return v2_dest_set_name(dest, (const char *) p + 4, p[3]);
+        return 4 + (size_t) p[3];
 
     default:
-        return V2_ERROR;
+        return 0;
     }
 
     if (len < 3 + n) {
-        return V2_ERROR;
+        return 0;
     }
 
     v2_addr_set(&dest->addr, p + 3, n);
     dest->addr.port = dest->port;
 
-    return V2_OK;
+    return 3 + n;
 }
 
 
@@ -306,7 +324,8 @@ v2_mux_new(v2_layer_t *ly, v2_chain_t *data, v2_mux_frame_t *f)
         v2_mux_forget(m, (unsigned) i);
     }
 
-    ch = m->n < V2_MUX_CHILDREN ? v2_child_open(ly, &f->dest) : NULL;
+    ch = m->n < V2_MUX_CHILDREN
+         ? v2_child_open(ly, &f->dest, f->has_gid ? f->gid : NULL) : NULL;
 
     if (ch == NULL) {
         v2_chain_init(&end);

@@ -55,11 +55,12 @@ v2_layer_buf(v2_layer_t *ly, size_t size)
 
 
 v2_child_t *
-v2_child_open(v2_layer_t *ly, const v2_dest_t *dest)
+v2_child_open(v2_layer_t *ly, const v2_dest_t *dest, const uint8_t *id)
 {
     unsigned  i;
 
     (void) dest;
+    (void) id;
 
     for (i = 0; i < CHILDREN && peers[i].used; i++) { /* void */ }
 

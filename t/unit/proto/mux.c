@@ -65,7 +65,7 @@ v2_layer_buf(v2_layer_t *ly, size_t size)
 
 
 v2_child_t *
-v2_child_open(v2_layer_t *ly, const v2_dest_t *dest)
+v2_child_open(v2_layer_t *ly, const v2_dest_t *dest, const uint8_t *id)
 {
     peer_t  *p;
 
@@ -79,6 +79,7 @@ v2_child_open(v2_layer_t *ly, const v2_dest_t *dest)
     v2_chain_init(&p->out);
     p->used = 1;
     p->dest = *dest;
+    p->ch.has_id = id != NULL;
     p->ch.layer = ly;
     p->ch.state = &p->state;
     p->ch.out = &p->out;
@@ -270,6 +271,7 @@ test_xudp(void)
            V2_AGAIN, "XUDP: New with an id, Keep with and without address");
     is_int(opened, 1, "one association");
     ok(peers[0].dest.udp && peers[0].dest.port == 53, "of UDP");
+    ok(peers[0].ch.has_id, "with a Global ID");
     s = peers[0].fed.head;
     ok(s && s->end && s->len == 9 && s->addr == NULL, "first datagram");
     s = s ? s->next : NULL;
