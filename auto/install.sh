@@ -102,7 +102,7 @@ install_all()
     # Under systemd the master is an ordinary user too and reads the file.
 
     if [ "$(id -u)" -eq 0 ] && [ -z "$D" ]; then
-        chown "$V2_USER:$V2_GROUP" "$STATE_PATH" "$LOG_DIR"
+        chown "$V2_USER:$V2_GROUP" "$STATE_PATH"
         [ -n "${kept:-}" ] || chgrp "$V2_GROUP" "$CONF_PATH"
     fi
 

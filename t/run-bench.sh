@@ -18,13 +18,15 @@ export V2SP
 
 . t/peers.sh
 
-if [ ! -e t/bench/peers.py ]; then
-    echo "t/bench/peers.py is not there" >&2
+peers=${BENCH_DIR:-t/bench}/peers.py
+
+if [ ! -e "$peers" ]; then
+    echo "$peers is not there; BENCH_DIR names the folder that holds it" >&2
     exit 1
 fi
 
 if [ $# -gt 0 ]; then
-    exec python3 t/bench/peers.py "$@"
+    exec python3 "$peers" "$@"
 fi
 
 for what in "cpu vless-tcp,vless-tls floor,xray,v2sp 2 5" \
@@ -32,5 +34,5 @@ for what in "cpu vless-tcp,vless-tls floor,xray,v2sp 2 5" \
             "conn vless-tcp,vless-tls floor,xray,v2sp 3000"
 do
     echo "== $what"
-    python3 t/bench/peers.py $what || exit 1
+    python3 "$peers" $what || exit 1
 done

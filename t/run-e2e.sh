@@ -46,11 +46,15 @@ else
     engines=${V2SP_ENGINES:-io_uring epoll}
 fi
 
+# A test that hangs is told to end, and cleans up behind itself then.
+
+limit=${V2SP_TEST_TIMEOUT:-600}
+run="timeout -k 10 $limit perl -It/lib t/run-one.pl"
 rc=0
 
 for engine in $engines; do
     echo "end to end, engine $engine"
-    V2SP_ENGINE=$engine prove -j"${V2SP_JOBS:-2}" -It/lib "$@" || rc=1
+    V2SP_ENGINE=$engine prove -j"${V2SP_JOBS:-2}" -e "$run" "$@" || rc=1
 done
 
 exit "$rc"

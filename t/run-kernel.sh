@@ -27,7 +27,7 @@ case $BUILDDIR in
 *) BUILDDIR=$(pwd)/$BUILDDIR ;;
 esac
 
-units=$(cd t/unit && ls core/ring.c core/shm.c core/buf.c core/timer.c \
+units=$(cd t/unit && ls core/ring*.c core/shm.c core/buf.c core/timer.c \
     limit/*.c 2> /dev/null | sed 's/\.c$//')
 bins=
 

@@ -30,8 +30,6 @@ for my $tls (0, 1) {
 		flows($t, "$what $kind", '-p', $port);
 
 		$t->udp("$what $kind udp $_", '-p', $port, $_, 20) for 40, 1400;
-		$t->udp("$what $kind udp 8192", '-p', $port, 8192, 20)
-			unless $kind eq 'xray' && 0;
 	}
 
 	unless ($tls) {
@@ -58,6 +56,11 @@ sub flows {
 
 	$t->flow("$name: 8 at once, D", '-j', 8, @how, 'D 3000000');
 	$t->flow("$name: 8 at once, U", '-j', 8, @how, 'U 3000000');
+
+	# Xray and sing-box do not hand on a half close of their application
+
+	return if $name !~ /own/;
+
 	$t->flow("$name: echo", @how, 'E 50000');
 	$t->flow("$name: answer after the client's FIN", @how, 'F 1');
 }

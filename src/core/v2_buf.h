@@ -50,7 +50,8 @@ struct v2_slice_s {
     uint32_t          off, len;     /* bytes at buf->data + off */
     uint32_t          bill;
     unsigned          linear:1;
-    unsigned          end:1;        /* a unit ends here: datagram */
+    unsigned          end:1;        /* a unit ends here: a datagram; a secure
+                                     * layer closes its record */
     const v2_addr_t  *addr;         /* datagrams; lives in the buffer */
 };
 

@@ -9,6 +9,7 @@
 #include "v2_builder.h"
 #include "v2_image.h"
 #include "v2_log.h"
+#include "v2_panel.h"
 #include "v2_router.h"
 #include "v2_tls.h"
 
@@ -35,6 +36,8 @@ typedef struct {
 
 static v2_int_t v2_builder_image(v2_builder_t *b);
 static v2_int_t v2_builder_route(v2_builder_t *b, v2_ref_t *ref);
+static v2_int_t v2_builder_one(v2_builder_t *b, const v2_builder_node_t *bn,
+    int *fresh);
 static v2_int_t v2_builder_node(v2_builder_t *b, const v2_builder_node_t *bn,
     int *fresh);
 static void v2_builder_names(v2_builder_t *b, v2_inode_t *in,
@@ -96,7 +99,7 @@ v2_builder_image(v2_builder_t *b)
     for (i = 0; i < b->job->nodes_n; i++) {
         fresh = 0;
 
-        if (v2_builder_node(b, &b->job->nodes[i], &fresh) == V2_OK) {
+        if (v2_builder_one(b, &b->job->nodes[i], &fresh) == V2_OK) {
             v2_builder_say(b, V2_MSG_READY, b->job->nodes[i].slot,
                            (uint32_t) fresh);
 
@@ -158,6 +161,46 @@ v2_builder_route(v2_builder_t *b, v2_ref_t *ref)
     return v2_router.compile(&b->flat, ref, route.data, route.len,
                              outbound.data, outbound.len, dns.data, dns.len,
                              b->why, sizeof(b->why));
+}
+
+
+/* A node whose spec is not known comes from the check: a folder says what it
+ * is, and of others the configuration alone is looked at. */
+
+static v2_int_t
+v2_builder_one(v2_builder_t *b, const v2_builder_node_t *bn, int *fresh)
+{
+    v2_spec_t          spec;
+    v2_inode_t         in;
+    v2_builder_text_t  text[2];
+    v2_builder_node_t  copy;
+
+    if (bn->spec != NULL) {
+        return v2_builder_node(b, bn, fresh);
+    }
+
+    if (bn->dir != -1) {
+
+        if (v2_panel_check(bn->conf, bn->slot, bn->dir, &spec, b->why,
+                           sizeof(b->why)) != V2_OK)
+        {
+            return V2_ERROR;
+        }
+
+        copy = *bn;
+        copy.spec = &spec;
+
+        return v2_builder_node(b, &copy, fresh);
+    }
+
+    memset(&in, 0, sizeof(v2_inode_t));
+
+    if (v2_builder_send_ip(b, &in, bn->conf) != V2_OK) {
+        return V2_ERROR;
+    }
+
+    return bn->fresh->cert == -1 ? V2_OK
+                                 : v2_builder_pair(b, bn->fresh, text);
 }
 
 

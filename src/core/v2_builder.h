@@ -23,6 +23,8 @@ typedef struct {
     const v2_node_conf_t   *conf;
     const v2_pair_t        *fresh;      /* cert -1: none */
     const v2_pair_t        *good;       /* the one in use */
+    int                     dir;        /* with test, where spec is NULL: the
+                                         * folder of a local panel, or -1 */
 } v2_builder_node_t;
 
 typedef struct {

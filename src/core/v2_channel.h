@@ -9,7 +9,7 @@
 typedef enum {
     /* master -> worker */
     V2_MSG_IMAGE = 1,       /* fd: image; arg: serial */
-    V2_MSG_LISTEN,          /* fd: listener; node; arg: its index j; arg2: 1 UDP */
+    V2_MSG_LISTEN,      /* fd: listener; node; arg: its j; arg2: UDP */
     V2_MSG_UNLISTEN,        /* node, arg: j: stop serving, close your copy */
     V2_MSG_COMMIT,          /* arg: serial: new sessions use it now */
     V2_MSG_DROP,            /* arg: serial: forget it */

@@ -48,13 +48,14 @@ typedef enum {
 
 /* What a handshake yielded; filled by layers, read by the session. */
 typedef struct {
-    uint32_t          key;              /* index of the user's key, or V2_NONE */
+    uint32_t          key;              /* of the user, or V2_NONE */
     uint32_t          account, gen;     /* set by v2_layer_user() */
     v2_dest_t         dest;             /* PROXY layers */
     unsigned          mux:1;            /* no dest: children have theirs */
     unsigned          mux_udp:1;        /* children may be UDP only */
     v2_refuse_e       refuse;
     const char       *why;              /* static text for the log line */
+    uint16_t          tls_version;      /* of the secure layer: 0x0304 */
     char              sni[V2_NAME_MAX + 1];
     char              alpn[16];
 } v2_req_t;

@@ -20,6 +20,10 @@
 #define V2_PID_PATH         "/run/v2sp.pid"
 #endif
 
+#ifndef V2_LOG_PATH
+#define V2_LOG_PATH         "/var/log/v2sp/error.log"
+#endif
+
 #ifndef V2_STATE_PATH
 #define V2_STATE_PATH       "/var/lib/v2sp"
 #endif
@@ -135,7 +139,8 @@ const v2_conf_row_t v2_conf_rows[] = {
 
     { "Log.Output", V2_CONF_FILE, V2_TOP(log_output, char *), "", NULL, NULL,
       0, NULL,
-      "File that lines are appended to. Empty: standard error." },
+      "File that lines are appended to. Empty: standard error, or where v2sp "
+      "goes to the background " V2_LOG_PATH "." },
 
     /* --- cores --- */
 

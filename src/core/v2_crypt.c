@@ -19,8 +19,12 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
+#include <sys/random.h>
+#include <unistd.h>
+
 #define V2_CRYPT_SLOTS      64
 #define V2_CRYPT_BLOCK      128         /* the larger of the HMAC blocks */
+#define V2_CRYPT_RANDOM     256         /* getrandom() gives so much whole */
 
 
 typedef struct {
@@ -375,4 +379,40 @@ v2_sha1(const void *data, size_t len, uint8_t out[20])
 {
     return EVP_Digest(data, len, out, NULL, EVP_sha1(), NULL) == 1
            ? V2_OK : V2_ERROR;
+}
+
+
+/* A child of fork() must not go on with the bytes of its parent. */
+
+void
+v2_random(void *out, size_t len)
+{
+    size_t    n;
+    uint8_t  *p;
+
+    static uint8_t  pool[V2_CRYPT_RANDOM];
+    static size_t   left;
+    static pid_t    owner;
+
+    if (owner != getpid()) {
+        owner = getpid();
+        left = 0;
+    }
+
+    for (p = out; len != 0; p += n, len -= n) {
+
+        if (left == 0) {
+            if (getrandom(pool, sizeof(pool), 0) != (ssize_t) sizeof(pool)) {
+                v2_log(V2_LOG_EMERG, NULL, errno, "getrandom() failed");
+                abort();
+            }
+
+            left = sizeof(pool);
+        }
+
+        n = v2_min(len, left);
+        left -= n;
+        memcpy(p, pool + left, n);
+        v2_wipe(pool + left, n);
+    }
 }

@@ -59,6 +59,9 @@ v2_int_t  v2_hmac(unsigned hash, const uint8_t *key, size_t key_len,
 /* For ids that are defined by it (protocols.md 0.2), not for security. */
 v2_int_t  v2_sha1(const void *data, size_t len, uint8_t out[20]);
 
+/* Unpredictable bytes, in small amounts without a call into the system. */
+void      v2_random(void *out, size_t len);
+
 /* Cannot be optimised away. */
 void      v2_wipe(void *p, size_t len);
 

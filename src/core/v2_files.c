@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static void v2_file_look(const char *path, v2_file_id_t *id);
 static void v2_file_id(v2_file_id_t *id, const struct stat *st);
 static int v2_file_copy(int from, const char *name, uint64_t size);
 static v2_int_t v2_file_fill(int fd, const char *data, size_t len);
@@ -60,14 +61,9 @@ v2_file_load(const char *path, v2_file_id_t *id)
 int
 v2_file_changed(const char *path, const v2_file_id_t *id)
 {
-    struct stat   st;
     v2_file_id_t  now;
 
-    memset(&now, 0, sizeof(v2_file_id_t));
-
-    if (stat(path, &st) == 0) {
-        v2_file_id(&now, &st);
-    }
+    v2_file_look(path, &now);
 
     return memcmp(&now, id, sizeof(v2_file_id_t)) != 0;
 }
@@ -133,7 +129,8 @@ v2_pair_load(v2_pair_t *p, const v2_node_conf_t *node, char *why, size_t size)
         (void) snprintf(why, size, "CertFile \"%.120s\" cannot be read "
                         "(%d: %.60s)", node->cert_file, errno,
                         strerror(errno));
-        (void) v2_file_changed(node->key_file, &p->key_id);
+        v2_file_look(node->cert_file, &p->cert_id);
+        v2_file_look(node->key_file, &p->key_id);
         return V2_ERROR;
     }
 
@@ -143,6 +140,7 @@ v2_pair_load(v2_pair_t *p, const v2_node_conf_t *node, char *why, size_t size)
         (void) snprintf(why, size, "KeyFile \"%.120s\" cannot be read "
                         "(%d: %.60s)", node->key_file, errno,
                         strerror(errno));
+        v2_file_look(node->key_file, &p->key_id);
         (void) close(p->cert);
         p->cert = -1;
         return V2_ERROR;
@@ -227,6 +225,19 @@ v2_file_panel(const char *dir, int fds[3], char *why, size_t size)
     }
 
     return V2_OK;
+}
+
+
+static void
+v2_file_look(const char *path, v2_file_id_t *id)
+{
+    struct stat  st;
+
+    memset(id, 0, sizeof(v2_file_id_t));
+
+    if (stat(path, &st) == 0) {
+        v2_file_id(id, &st);
+    }
 }
 
 

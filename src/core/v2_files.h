@@ -34,7 +34,8 @@ int       v2_file_text(const char *name, const char *text, size_t len);
 v2_int_t  v2_file_seal(int fd);
 
 void      v2_pair_init(v2_pair_t *p);
-/* Loads both. V2_ERROR: one line in why; nothing is open then. */
+/* Loads both. V2_ERROR: one line in why; nothing is open then, and the ids are
+ * those of the files as they are. */
 v2_int_t  v2_pair_load(v2_pair_t *p, const v2_node_conf_t *node, char *why,
     size_t size);
 void      v2_pair_close(v2_pair_t *p);

@@ -17,20 +17,24 @@
 
 static v2_int_t v2_listener_probe(const v2_addr_t *addr, int udp, char *why,
     size_t size);
-static v2_int_t v2_listener_add(v2_listener_t *l, unsigned i, int udp,
+static int v2_listener_covers(const v2_addr_t *a, const v2_addr_t *b);
+static v2_int_t v2_listener_add(v2_listener_t *l, unsigned i, char *why,
+    size_t size);
+static v2_int_t v2_listener_socket(v2_listener_t *l, unsigned i, int udp,
     char *why, size_t size);
 static int v2_listener_bind(const v2_addr_t *addr, int udp, int shared);
 
 
 v2_listener_t *
 v2_listener_open(const v2_addr_t *addr, int tcp, int udp, unsigned n,
-    uint32_t base, char *why, size_t size)
+    uint32_t base, int ours, char *why, size_t size)
 {
     unsigned        i;
     v2_listener_t  *l;
 
-    if ((tcp && v2_listener_probe(addr, 0, why, size) != V2_OK)
-        || (udp && v2_listener_probe(addr, 1, why, size) != V2_OK))
+    if (!ours
+        && ((tcp && v2_listener_probe(addr, 0, why, size) != V2_OK)
+            || (udp && v2_listener_probe(addr, 1, why, size) != V2_OK)))
     {
         return NULL;
     }
@@ -50,9 +54,7 @@ v2_listener_open(const v2_addr_t *addr, int tcp, int udp, unsigned n,
     n = v2_min(n, V2_LISTENER_SOCKS);
 
     for (i = 0; i < n; i++) {
-        if ((tcp && v2_listener_add(l, i, 0, why, size) != V2_OK)
-            || (udp && v2_listener_add(l, i, 1, why, size) != V2_OK))
-        {
+        if (v2_listener_add(l, i, why, size) != V2_OK) {
             v2_listener_close(l);
             return NULL;
         }
@@ -71,15 +73,18 @@ v2_listener_grow(v2_listener_t *l, unsigned n)
     n = v2_min(n, V2_LISTENER_SOCKS);
 
     for (i = l->n / (l->tcp + l->udp); i < n; i++) {
-        if ((l->tcp && v2_listener_add(l, i, 0, why, sizeof(why)) != V2_OK)
-            || (l->udp && v2_listener_add(l, i, 1, why, sizeof(why)) != V2_OK))
-        {
+        if (v2_listener_add(l, i, why, sizeof(why)) != V2_OK) {
             v2_log(V2_LOG_ERR, NULL, 0, "%s", why);
             return V2_ERROR;
         }
     }
 
-    return l->listening ? v2_listener_listen(l, why, sizeof(why)) : V2_OK;
+    if (l->listening && v2_listener_listen(l, why, sizeof(why)) != V2_OK) {
+        v2_log(V2_LOG_ERR, NULL, 0, "%s", why);
+        return V2_ERROR;
+    }
+
+    return V2_OK;
 }
 
 
@@ -130,6 +135,17 @@ v2_listener_same(const v2_listener_t *l, const v2_addr_t *addr, int tcp,
 }
 
 
+int
+v2_listener_overlaps(const v2_listener_t *l, const v2_addr_t *addr, int tcp,
+    int udp)
+{
+    return l->addr.port == addr->port && ((l->tcp && tcp) || (l->udp && udp))
+           && (v2_addr_same_ip(&l->addr, addr)
+               || v2_listener_covers(&l->addr, addr)
+               || v2_listener_covers(addr, &l->addr));
+}
+
+
 static v2_int_t
 v2_listener_probe(const v2_addr_t *addr, int udp, char *why, size_t size)
 {
@@ -173,8 +189,50 @@ v2_listener_probe(const v2_addr_t *addr, int udp, char *why, size_t size)
 }
 
 
+/* "::" takes IPv4, too. */
+
+static int
+v2_listener_covers(const v2_addr_t *a, const v2_addr_t *b)
+{
+    static const uint8_t  any[sizeof(a->ip)];
+
+    if (a->family == 4) {
+        return b->family == 4 && memcmp(a->ip, any, 4) == 0;
+    }
+
+    return memcmp(a->ip, any, 16) == 0;
+}
+
+
+/* One socket of each kind, or none. */
+
 static v2_int_t
-v2_listener_add(v2_listener_t *l, unsigned i, int udp, char *why, size_t size)
+v2_listener_add(v2_listener_t *l, unsigned i, char *why, size_t size)
+{
+    unsigned  n;
+
+    n = l->n;
+
+    if (l->tcp && v2_listener_socket(l, i, 0, why, size) != V2_OK) {
+        return V2_ERROR;
+    }
+
+    if (l->udp && v2_listener_socket(l, i, 1, why, size) != V2_OK) {
+
+        if (l->n > n) {
+            (void) close(l->socks[--l->n].fd);
+        }
+
+        return V2_ERROR;
+    }
+
+    return V2_OK;
+}
+
+
+static v2_int_t
+v2_listener_socket(v2_listener_t *l, unsigned i, int udp, char *why,
+    size_t size)
 {
     int          fd, err;
     char         text[V2_ADDR_TEXT];
@@ -200,7 +258,7 @@ v2_listener_add(v2_listener_t *l, unsigned i, int udp, char *why, size_t size)
 }
 
 
-/* -1: errno says why. "::" takes IPv4, too. */
+/* -1: errno says why. */
 
 static int
 v2_listener_bind(const v2_addr_t *addr, int udp, int shared)

@@ -27,17 +27,22 @@ typedef struct {
 } v2_listener_t;
 
 /* Binds n sockets of each wanted kind; base and the numbers above it (128 of
- * them) name them. NULL: one line in why that says who is in the way. */
+ * them) name them. ours: sockets of ours that overlap serve until these do, so
+ * that nobody else can be there. NULL: one line in why that says who is in the
+ * way. */
 v2_listener_t  *v2_listener_open(const v2_addr_t *addr, int tcp, int udp,
-    unsigned n, uint32_t base, char *why, size_t size);
-/* More sockets when there are more workers. V2_ERROR: logged, what was there
- * stays. */
+    unsigned n, uint32_t base, int ours, char *why, size_t size);
+/* More sockets when there are more workers; they listen if the others do.
+ * V2_ERROR: logged, what was there stays. */
 v2_int_t        v2_listener_grow(v2_listener_t *l, unsigned n);
 /* V2_ERROR: one line in why. */
 v2_int_t        v2_listener_listen(v2_listener_t *l, char *why, size_t size);
 void            v2_listener_close(v2_listener_t *l);
 
 int             v2_listener_same(const v2_listener_t *l,
+    const v2_addr_t *addr, int tcp, int udp);
+/* Would sockets of that address take packets of these? */
+int             v2_listener_overlaps(const v2_listener_t *l,
     const v2_addr_t *addr, int tcp, int udp);
 
 #endif

@@ -20,7 +20,7 @@ typedef struct {
 } v2_live_node_t;
 
 struct v2_live_s {
-    v2_queue_t          queue;          /* w->lives while only sessions use it */
+    v2_queue_t          queue;          /* w->lives: only sessions use it */
     const v2_image_t   *image;
     uint32_t            serial;
     uint32_t            refs;           /* sessions */

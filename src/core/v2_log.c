@@ -167,7 +167,7 @@ v2_log_tick(void)
     for (i = 0; v2_folds_n != 0 && i < V2_LOG_FOLDS; i++) {
         fold = &v2_folds[i];
 
-        if (fold->n > V2_LOG_FOLD) {
+        if (fold->fmt != NULL && fold->n > V2_LOG_FOLD) {
             n = v2_log_head(line, fold->level);
             n += v2_log_text(line, n, "%u more lines like \"%s\"",
                              fold->n - V2_LOG_FOLD, fold->sample);
@@ -441,12 +441,25 @@ v2_out_flush(v2_out_t *o)
                       "%" PRIu64 " log lines were lost, the log was full or "
                       "its reader too slow\n", o->lost);
 
-        if (v2_out_write(o, line, (size_t) n) != n) {
-            o->silent = time(NULL);
+        done = v2_out_write(o, line, (size_t) n);
+
+        if (done < 0) {
+
+            /* a slow reader is asked again soon, a full disk in a second */
+
+            if (errno != EAGAIN) {
+                o->silent = time(NULL) + 1;
+            }
+
             return 0;
         }
 
         o->lost = 0;
+
+        if (done < n) {
+            v2_out_hold(o, line + done, (size_t) (n - done));
+            return 0;
+        }
     }
 
     return 1;

@@ -246,17 +246,18 @@ v2_main_test(const v2_options_t *o, v2_conf_t *conf)
 static int
 v2_main_start(const v2_options_t *o, v2_conf_t *conf)
 {
+    if (o->run) {
+        conf->daemon = V2_DAEMON_OFF;
+    }
+
     v2_main_limits();
 
     if (v2_pidfile_open(conf->pid_file) != V2_OK
         || v2_master_check(conf, 0) != V2_OK
-        || v2_main_log(conf) != V2_OK)
+        || v2_main_log(conf) != V2_OK
+        || (conf->daemon == V2_DAEMON_ON && v2_main_daemon() != V2_OK))
     {
-        return 1;
-    }
-
-    if (!o->run && conf->daemon == V2_DAEMON_ON && v2_main_daemon() != V2_OK)
-    {
+        v2_pidfile_close();
         return 1;
     }
 
@@ -268,16 +269,18 @@ static v2_int_t
 v2_main_log(const v2_conf_t *conf)
 {
     int          fd;
+    const char  *path;
     v2_rights_t  rights;
 
     fd = STDERR_FILENO;
+    path = v2_master_log_path(conf);
 
-    if (conf->log_output[0] != '\0') {
+    if (path[0] != '\0') {
         if (v2_rights_find(&rights, conf->user, conf->group) != V2_OK) {
             return V2_ERROR;
         }
 
-        fd = v2_file_log(&rights, conf->log_output);
+        fd = v2_file_log(&rights, path);
 
         if (fd == -1) {
             return V2_ERROR;
@@ -337,10 +340,7 @@ v2_main_daemon(void)
 
     (void) dup2(fd, STDIN_FILENO);
     (void) dup2(fd, STDOUT_FILENO);
-
-    if (v2_log_fd() != STDERR_FILENO) {
-        (void) dup2(fd, STDERR_FILENO);
-    }
+    (void) dup2(fd, STDERR_FILENO);
 
     if (fd > STDERR_FILENO) {
         (void) close(fd);

@@ -18,8 +18,8 @@
 
 #define V2_MASTER_TICK_MS       1000
 #define V2_MASTER_WATCH_MS      10000
-#define V2_MASTER_STOP_MS       2000        /* workers, then they are killed */
-#define V2_MASTER_PANEL_MS      6000        /* the panel process */
+#define V2_MASTER_STOP_MS       1500        /* workers, then they are killed */
+#define V2_MASTER_PANEL_MS      5500        /* the panel process */
 #define V2_MASTER_POLLS         (V2_SHM_WORKERS + 2)
 
 static v2_int_t v2_master_init(v2_master_t *m);
@@ -31,6 +31,7 @@ static void v2_master_io(v2_master_t *m, struct pollfd *fds,
 static void v2_master_signals(v2_master_t *m);
 static void v2_master_reap(v2_master_t *m);
 static void v2_master_reload(v2_master_t *m);
+static void v2_master_keep(const char *key, char **from, char **to);
 static void v2_master_reopen(v2_master_t *m);
 static void v2_master_stop(v2_master_t *m, v2_stop_e how);
 static void v2_master_on_tick(v2_timer_t *t);
@@ -50,6 +51,7 @@ v2_master_run(v2_conf_t *conf, const char *overrides)
 
     if (v2_master_init(m) != V2_OK) {
         v2_workers_kill(m);
+        v2_pidfile_close();
         return 1;
     }
 
@@ -59,7 +61,18 @@ v2_master_run(v2_conf_t *conf, const char *overrides)
     v2_pidfile_close();
     v2_log_tick();
 
-    return 0;
+    return m->failed;
+}
+
+
+const char *
+v2_master_log_path(const v2_conf_t *conf)
+{
+    if (conf->log_output[0] == '\0' && conf->daemon == V2_DAEMON_ON) {
+        return V2_LOG_PATH;
+    }
+
+    return conf->log_output;
 }
 
 
@@ -90,8 +103,8 @@ v2_master_init(v2_master_t *m)
 
     if (v2_signal_init(&m->wait_mask) != V2_OK
         || v2_rights_find(&m->rights, m->conf->user, m->conf->group) != V2_OK
-        || v2_rights_folder(&m->rights, m->conf->state_dir) != V2_OK
-        || v2_rules_open(m->conf, m->rules) != V2_OK)
+        || v2_rights_folder(&m->rights, m->conf->state_dir, 1) != V2_OK
+        || v2_rules_open(m->conf, m->rules, 1) != V2_OK)
     {
         return V2_ERROR;
     }
@@ -302,8 +315,13 @@ v2_master_reload(v2_master_t *m)
         return;
     }
 
+    conf->daemon = m->conf->daemon;
+    v2_master_keep("PidFile", &m->conf->pid_file, &conf->pid_file);
+    v2_master_keep("StateDir", &m->conf->state_dir, &conf->state_dir);
+
     if (v2_rights_find(&m->next_rights, conf->user, conf->group) != V2_OK
-        || v2_rules_open(conf, m->next_rules) != V2_OK)
+        || v2_rights_folder(&m->next_rights, conf->state_dir, 1) != V2_OK
+        || v2_rules_open(conf, m->next_rules, 0) != V2_OK)
     {
         v2_conf_free(conf);
         v2_rules_close(m->next_rules);
@@ -311,9 +329,32 @@ v2_master_reload(v2_master_t *m)
         return;
     }
 
-    conf->daemon = m->conf->daemon;
     m->next_conf = conf;
     v2_image_want(m, V2_WANT_NOW);
+}
+
+
+/* A value that holds until the next start. `from` goes with its conf, so that
+ * both have the text of the other. */
+
+static void
+v2_master_keep(const char *key, char **from, char **to)
+{
+    char  *text;
+
+    if (strcmp(*from, *to) == 0) {
+        return;
+    }
+
+    v2_log(V2_LOG_WARN, NULL, 0, "%s \"%s\" holds until the next start, then "
+           "it is \"%s\"", key, *from, *to);
+
+    text = strdup(*from);
+
+    if (text != NULL) {
+        free(*to);
+        *to = text;
+    }
 }
 
 
@@ -336,17 +377,17 @@ v2_master_reload_done(v2_master_t *m, int ok)
 static void
 v2_master_reopen(v2_master_t *m)
 {
-    int        fds[2];
-    v2_msg_t   msg;
+    int          fds[2];
+    v2_msg_t     msg;
+    const char  *path;
 
     v2_log_set_level(m->conf->log_level);
 
-    if (m->conf->log_output[0] != '\0') {
-        fds[0] = v2_file_log(&m->rights, m->conf->log_output);
+    path = v2_master_log_path(m->conf);
+    fds[0] = path[0] == '\0' ? STDERR_FILENO : v2_file_log(&m->rights, path);
 
-        if (fds[0] != -1) {
-            v2_log_set_fd(fds[0]);
-        }
+    if (fds[0] != -1) {
+        v2_log_set_fd(fds[0]);
     }
 
     if (strcmp(m->conf->access_path, "none") == 0) {
@@ -398,8 +439,7 @@ v2_master_stop(v2_master_t *m, v2_stop_e how)
     }
 
     m->stop = how;
-    v2_timer_del(&m->image_timer);
-    v2_timer_del(&m->phase_timer);
+    v2_image_stop(m);
 
     for (slot = 0; slot < V2_SHM_NODES; slot++) {
         if (m->nodes[slot].serving != NULL) {
@@ -413,8 +453,12 @@ v2_master_stop(v2_master_t *m, v2_stop_e how)
     msg.arg = m->conf->shutdown_timeout_s;
     v2_workers_tell(m, 0, &msg, NULL);
 
-    if (how == V2_STOP_FAST) {
-        (void) v2_timer_add(&m->stop_timer, v2_now_ms() + V2_MASTER_STOP_MS);
+    /* a second signal must not shorten the last push of the panel process */
+
+    if (!m->panel_quitting && (how == V2_STOP_FAST || msg.arg != 0)) {
+        (void) v2_timer_add(&m->stop_timer, v2_now_ms() + V2_MASTER_STOP_MS
+                            + (how == V2_STOP_FAST ? 0
+                               : (uint64_t) msg.arg * 1000));
     }
 
     v2_master_stop_next(m);

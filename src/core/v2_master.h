@@ -50,7 +50,7 @@ typedef struct {
 typedef struct {
     const v2_spec_t  *spec;         /* the last one, or NULL */
     const v2_spec_t  *used;         /* of the image in use, or NULL */
-    const v2_spec_t  *trying;       /* of the image under way */
+    const v2_spec_t  *trying;       /* of the image under way, or NULL */
     v2_pair_t         seen;         /* ids of the files as last looked at */
     v2_listener_t    *serving;      /* of the image in use */
     v2_listener_t    *opened;       /* of the image under way */
@@ -63,6 +63,7 @@ typedef struct {
     unsigned          fresh_ok:1;   /* ... with its fresh certificate */
     unsigned          open:1;       /* part of the image in use */
     unsigned          bad:1;        /* the builder refused spec */
+    unsigned          cert_bad:1;   /* files as seen cannot be used */
     unsigned          warned:1;     /* of its CertMode */
 } v2_mnode_t;
 
@@ -89,6 +90,7 @@ struct v2_master_s {
     sigset_t            wait_mask;
 
     v2_stop_e           stop;
+    unsigned            failed:1;       /* the end is for a fault */
     v2_timer_t          tick;
     v2_timer_t          stop_timer;
     uint64_t            watch_ms;       /* next look at the certificates */
@@ -103,6 +105,7 @@ struct v2_master_s {
     v2_start_t          panel_start;
     v2_timer_t          panel_timer;
     unsigned            panel_quitting:1;
+    unsigned            panel_again:1;  /* its end is a change of user */
     unsigned            panel_never:1;
     uint64_t            panel_start_ms;
 
@@ -118,7 +121,9 @@ struct v2_master_s {
     uint32_t            serial;         /* last given */
     v2_timer_t          image_timer;    /* the next is wanted */
     v2_timer_t          phase_timer;    /* the one under way took too long */
+    unsigned            panel_wants:1;  /* the next one is for a panel, too */
     uint64_t            panel_image_ms; /* last one that a panel caused */
+    char                image_told[200];    /* failure already logged */
     v2_mnode_t          nodes[V2_SHM_NODES];
 };
 
@@ -126,17 +131,22 @@ struct v2_master_s {
 
 /* Runs until the end; conf becomes the master's. The exit code. */
 int       v2_master_run(v2_conf_t *conf, const char *overrides);
+/* Where the log goes, "": stderr. A daemon has none, so that without
+ * Log.Output it takes the path that configure set. */
+const char  *v2_master_log_path(const v2_conf_t *conf);
 void      v2_master_reload_done(v2_master_t *m, int ok);
 /* A child of the stop sequence ended: what comes next? */
 void      v2_master_stop_next(v2_master_t *m);
 
 /* --- v2_master_check.c --- */
 
-/* What can be known before start: rules, and with `test` certificates and
- * local panels. V2_ERROR: logged. */
+/* What can be known before start: user, StateDir, rules, and with `test`
+ * certificates and local panels. V2_ERROR: logged. */
 v2_int_t  v2_master_check(const v2_conf_t *conf, int test);
-/* Opens the rule files. V2_ERROR: logged. */
-v2_int_t  v2_rules_open(const v2_conf_t *conf, int rules[V2_RULES]);
+/* Opens the rule files; told: what is missing was said before. V2_ERROR:
+ * logged. */
+v2_int_t  v2_rules_open(const v2_conf_t *conf, int rules[V2_RULES],
+    int told);
 void      v2_rules_close(int rules[V2_RULES]);
 
 /* --- v2_master_workers.c --- */
@@ -177,6 +187,8 @@ void      v2_image_on_builder(v2_master_t *m);
 void      v2_image_builder_ended(v2_master_t *m, int status);
 void      v2_image_commit(v2_master_t *m);
 void      v2_image_fail(v2_master_t *m, const char *why);
+/* Gives up the one under way, for ever. */
+void      v2_image_stop(v2_master_t *m);
 
 /* --- v2_master_node.c --- */
 
@@ -186,10 +198,13 @@ void      v2_node_down(v2_master_t *m, uint32_t slot);
 /* Picks the nodes of an image, with addresses and certificates, into the
  * job. */
 void      v2_node_pick(v2_master_t *m, const v2_conf_t *conf);
-void      v2_node_failed(v2_master_t *m, uint32_t slot, const char *why);
+/* The builder's word about a node that was picked. */
+void      v2_node_answer(v2_master_t *m, const v2_msg_t *msg);
 /* Did the builder refuse a new spec of a node that serves? Then the image is
  * built again, with what works. */
 int       v2_node_refused(v2_master_t *m);
+/* Would these nodes change what is served? built: as the builder said. */
+int       v2_node_changed(const v2_master_t *m, int built);
 /* The image is in use: sockets listen, old ones close. */
 void      v2_node_commit(v2_master_t *m);
 /* The image is dropped. */
@@ -204,8 +219,8 @@ void      v2_mpanel_on_message(v2_master_t *m);
 void      v2_mpanel_ended(v2_master_t *m, int status);
 void      v2_mpanel_tell(v2_master_t *m, unsigned type, uint32_t node,
     const char *text);
-/* The config in use is another one. */
-void      v2_mpanel_conf(v2_master_t *m);
+/* The config in use is another one; user: and its User or Group, too. */
+void      v2_mpanel_conf(v2_master_t *m, int user);
 /* Kills one that hangs. */
 void      v2_mpanel_watch(v2_master_t *m);
 void      v2_mpanel_stop(v2_master_t *m, int signo);

@@ -22,6 +22,8 @@
 
 static void v2_image_on_timer(v2_timer_t *t);
 static void v2_image_on_timeout(v2_timer_t *t);
+static void v2_image_clear(v2_master_t *m);
+static int v2_image_useful(const v2_master_t *m, int built);
 static void v2_image_build(v2_master_t *m);
 static unsigned v2_image_keep(v2_master_t *m, int *keep);
 static void v2_image_prepare(v2_master_t *m);
@@ -60,9 +62,7 @@ v2_image_want(v2_master_t *m, v2_want_e why)
         at = v2_max(now, m->panel_image_ms + V2_IMAGE_EVERY_MS);
     }
 
-    if (why == V2_WANT_PANEL) {
-        m->panel_image_ms = at;
-    }
+    m->panel_wants |= why == V2_WANT_PANEL;
 
     if (!v2_timer_armed(&m->image_timer) || m->image_timer.at_ms > at) {
         (void) v2_timer_add(&m->image_timer, at);
@@ -89,6 +89,10 @@ v2_image_on_builder(v2_master_t *m)
             (void) close(fds[--msg.fds_n]);
         }
 
+        if (m->phase != V2_PHASE_BUILD) {
+            continue;                       /* of an image given up */
+        }
+
         msg.text[sizeof(msg.text) - 1] = '\0';
 
         if (msg.type == V2_MSG_FAILED) {
@@ -103,12 +107,8 @@ v2_image_on_builder(v2_master_t *m)
             continue;
         }
 
-        if (msg.type == V2_MSG_READY) {
-            m->nodes[msg.node].built = 1;
-            m->nodes[msg.node].fresh_ok = msg.arg != 0;
-
-        } else if (msg.type == V2_MSG_NODE_FAILED) {
-            v2_node_failed(m, msg.node, msg.text);
+        if (msg.type == V2_MSG_READY || msg.type == V2_MSG_NODE_FAILED) {
+            v2_node_answer(m, &msg);
         }
     }
 }
@@ -122,7 +122,8 @@ v2_image_builder_ended(v2_master_t *m, int status)
     m->builder.pid = 0;
 
     if (m->phase != V2_PHASE_BUILD) {
-        return;                             /* it took too long */
+        v2_image_idle(m);                   /* it took too long */
+        return;
     }
 
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
@@ -132,11 +133,14 @@ v2_image_builder_ended(v2_master_t *m, int status)
     }
 
     if (v2_node_refused(m)) {
-        v2_timer_del(&m->phase_timer);
-        (void) close(m->job.image);
-        m->job.image = -1;
-        v2_node_drop(m);
+        v2_image_clear(m);
         v2_image_build(m);
+        return;
+    }
+
+    if (!v2_image_useful(m, 1)) {
+        v2_image_clear(m);
+        v2_image_idle(m);
         return;
     }
 
@@ -163,6 +167,7 @@ v2_image_commit(v2_master_t *m)
     }
 
     old = m->gen;
+    m->image_told[0] = '\0';
     m->image = m->pending;
     m->gen = m->image.gen;
     m->pending.fd = -1;
@@ -193,10 +198,51 @@ v2_image_commit(v2_master_t *m)
 void
 v2_image_fail(v2_master_t *m, const char *why)
 {
-    v2_log(V2_LOG_ERR, NULL, 0, "a new configuration of the nodes was refused"
-           "%s: %s", m->image.serial != 0 ? ", the old one goes on" : "",
-           why);
+    if (m->next_conf != NULL
+        || strncmp(m->image_told, why, sizeof(m->image_told) - 1) != 0)
+    {
+        (void) snprintf(m->image_told, sizeof(m->image_told), "%s", why);
+        v2_log(V2_LOG_ERR, NULL, 0, "a new configuration of the nodes was "
+               "refused%s: %s", m->image.serial != 0 ? ", the old one goes on"
+               : "", why);
+    }
 
+    v2_image_clear(m);
+
+    if (m->next_conf != NULL && m->job_conf == m->next_conf) {
+        v2_conf_free(m->next_conf);
+        m->next_conf = NULL;
+        m->job_conf = m->conf;
+        v2_rules_close(m->next_rules);
+        v2_master_reload_done(m, 0);
+
+    } else {
+        v2_image_want(m, V2_WANT_RETRY);
+    }
+
+    v2_image_idle(m);
+}
+
+
+void
+v2_image_stop(v2_master_t *m)
+{
+    v2_timer_del(&m->image_timer);
+    m->again = 0;
+
+    if (m->builder.pid != 0) {
+        (void) kill(m->builder.pid, SIGKILL);
+    }
+
+    v2_image_clear(m);
+}
+
+
+/* Of the image under way nothing is left. */
+
+static void
+v2_image_clear(v2_master_t *m)
+{
     v2_timer_del(&m->phase_timer);
 
     if (m->phase == V2_PHASE_PREPARE) {
@@ -216,18 +262,18 @@ v2_image_fail(v2_master_t *m, const char *why)
 
     m->phase = V2_PHASE_IDLE;
     v2_node_drop(m);
+}
 
-    if (m->next_conf != NULL && m->job_conf == m->next_conf) {
-        v2_conf_free(m->next_conf);
-        m->next_conf = NULL;
-        v2_rules_close(m->next_rules);
-        v2_master_reload_done(m, 0);
 
-    } else {
-        v2_image_want(m, V2_WANT_RETRY);
-    }
+/* An image that would serve the same as the one in use is not worth the
+ * workers' trouble: nodes that fail are tried again for ever, and open
+ * sessions keep each image they began with. */
 
-    v2_image_idle(m);
+static int
+v2_image_useful(const v2_master_t *m, int built)
+{
+    return m->image.serial == 0 || m->job_conf != m->conf
+           || v2_node_changed(m, built);
 }
 
 
@@ -276,7 +322,18 @@ v2_image_build(v2_master_t *m)
     rules = m->next_conf != NULL ? m->next_rules : m->rules;
     m->builder_why[0] = '\0';
 
+    if (m->panel_wants) {
+        m->panel_wants = 0;
+        m->panel_image_ms = v2_now_ms();
+    }
+
     v2_node_pick(m, m->job_conf);
+
+    if (!v2_image_useful(m, 0)) {
+        v2_image_clear(m);
+        v2_image_idle(m);
+        return;
+    }
 
     job->serial = ++m->serial;
     job->route = rules[0];
@@ -369,7 +426,10 @@ v2_image_prepare(v2_master_t *m)
 static void
 v2_image_use_conf(v2_master_t *m)
 {
-    int  i;
+    int  i, other;
+
+    other = m->rights.uid != m->next_rights.uid
+            || m->rights.gid != m->next_rights.gid;
 
     v2_conf_free(m->conf);
     m->conf = m->next_conf;
@@ -384,7 +444,7 @@ v2_image_use_conf(v2_master_t *m)
         m->next_rules[i] = -1;
     }
 
-    v2_mpanel_conf(m);
+    v2_mpanel_conf(m, other);
     v2_master_reload_done(m, 1);
 }
 

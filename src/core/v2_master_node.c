@@ -3,7 +3,8 @@
  *
  * A node that serves goes on with its last good spec and socket when a new
  * one cannot be used; `bad` remembers that the builder refused the new one,
- * until it is tried again. */
+ * until it is tried again. A spec is unmapped when none of spec, used and
+ * trying is it. */
 
 #include "v2_config.h"
 #include "v2_core.h"
@@ -16,18 +17,25 @@
 
 static const v2_node_conf_t *v2_node_conf(const v2_conf_t *conf,
     const v2_spec_t *spec);
+static v2_int_t v2_node_try(v2_master_t *m, uint32_t slot,
+    const v2_spec_t *spec, const v2_node_conf_t *nc, v2_addr_t *addr,
+    char *why, size_t size);
+static void v2_node_failed(v2_master_t *m, uint32_t slot, const char *why,
+    int goes_on);
 static v2_int_t v2_node_address(v2_master_t *m, uint32_t slot,
     const v2_spec_t *spec, const v2_node_conf_t *nc, v2_addr_t *addr,
     char *why, size_t size);
 static v2_int_t v2_node_taken(const v2_master_t *m, const v2_addr_t *addr,
-    const v2_spec_t *spec, char *why, size_t size);
+    const v2_spec_t *spec, int *ours, char *why, size_t size);
 static v2_int_t v2_node_pair(v2_master_t *m, uint32_t slot,
     const v2_spec_t *spec, const v2_node_conf_t *nc, char *why, size_t size);
 static int v2_node_needs_pair(const v2_spec_t *spec,
     const v2_node_conf_t *nc);
-static void v2_node_settle(v2_master_t *m, uint32_t slot);
-static void v2_node_close(v2_master_t *m, uint32_t slot);
-static void v2_node_spec_free(const v2_spec_t **spec);
+static int v2_node_settle(v2_master_t *m, uint32_t slot);
+static int v2_node_close(v2_master_t *m, uint32_t slot);
+static void v2_node_unlisten(v2_listener_t **l);
+static void v2_node_spec_set(v2_mnode_t *n, const v2_spec_t **place,
+    const v2_spec_t *spec);
 
 
 void
@@ -36,13 +44,20 @@ v2_node_spec(v2_master_t *m, uint32_t slot, const v2_spec_t *spec)
     v2_mnode_t  *n;
 
     n = &m->nodes[slot];
+    n->bad = 0;
 
-    if (n->spec != n->used) {
-        v2_node_spec_free(&n->spec);
+    /* a new panel process tells what is known */
+
+    if (n->open && n->spec != NULL && n->spec == n->used
+        && n->spec->size == spec->size
+        && memcmp(n->spec, spec, spec->size) == 0)
+    {
+        v2_spec_close(spec);
+        v2_mpanel_tell(m, V2_MSG_NODE_OPEN, slot, "");
+        return;
     }
 
-    n->spec = spec;
-    n->bad = 0;
+    v2_node_spec_set(n, &n->spec, spec);
     v2_image_want(m, n->open ? V2_WANT_PANEL : V2_WANT_NOW);
 }
 
@@ -58,11 +73,7 @@ v2_node_down(v2_master_t *m, uint32_t slot)
         return;
     }
 
-    if (n->spec != n->used) {
-        v2_node_spec_free(&n->spec);
-    }
-
-    n->spec = NULL;
+    v2_node_spec_set(n, &n->spec, NULL);
     n->told[0] = '\0';
     v2_image_want(m, V2_WANT_NOW);
 }
@@ -71,7 +82,8 @@ v2_node_down(v2_master_t *m, uint32_t slot)
 void
 v2_node_pick(v2_master_t *m, const v2_conf_t *conf)
 {
-    char                    why[200];
+    int                     goes_on;
+    char                    why[200], again[200];
     uint32_t                slot;
     v2_mnode_t             *n;
     const v2_spec_t        *spec;
@@ -97,24 +109,19 @@ v2_node_pick(v2_master_t *m, const v2_conf_t *conf)
 
         bn = &m->job.nodes[m->job.nodes_n];
 
-        if (v2_node_address(m, slot, spec, nc, &bn->listen, why, sizeof(why))
+        if (v2_node_try(m, slot, spec, nc, &bn->listen, why, sizeof(why))
             != V2_OK)
         {
-            v2_node_failed(m, slot, why);
+            goes_on = n->used != NULL && n->used != spec
+                      && v2_node_try(m, slot, n->used, nc, &bn->listen, again,
+                                     sizeof(again)) == V2_OK;
+            v2_node_failed(m, slot, why, goes_on);
 
-            if (n->used == NULL || n->used == spec
-                || v2_node_address(m, slot, n->used, nc, &bn->listen, why,
-                                   sizeof(why)) != V2_OK)
-            {
+            if (!goes_on) {
                 continue;
             }
 
             spec = n->used;
-        }
-
-        if (v2_node_pair(m, slot, spec, nc, why, sizeof(why)) != V2_OK) {
-            v2_node_failed(m, slot, why);
-            continue;
         }
 
         bn->slot = slot;
@@ -122,50 +129,60 @@ v2_node_pick(v2_master_t *m, const v2_conf_t *conf)
         bn->conf = nc;
         bn->fresh = &n->fresh;
         bn->good = &n->good;
-        n->trying = spec;
+        v2_node_spec_set(n, &n->trying, spec);
         n->picked = 1;
         m->job.nodes_n++;
     }
 }
 
 
-/* Told once; tried again in 10 s and with each new spec. */
-
 void
-v2_node_failed(v2_master_t *m, uint32_t slot, const char *why)
+v2_node_answer(v2_master_t *m, const v2_msg_t *msg)
 {
     v2_mnode_t  *n;
 
-    n = &m->nodes[slot];
+    n = &m->nodes[msg->node];
 
-    if (strncmp(n->told, why, sizeof(n->told) - 1) != 0) {
-        (void) snprintf(n->told, sizeof(n->told), "%s", why);
-
-        v2_log(V2_LOG_ERR, NULL, 0, "node %u %s: %s",
-               n->spec != NULL ? n->spec->node_id : 0,
-               n->open ? "goes on as it was" : "is not served", why);
+    if (msg->type == V2_MSG_NODE_FAILED) {
+        v2_node_failed(m, msg->node, msg->text,
+                       n->used != NULL && n->used != n->trying);
+        return;
     }
 
-    v2_mpanel_tell(m, V2_MSG_NODE_FAILED, slot, why);
-    v2_image_want(m, V2_WANT_RETRY);
+    n->built = 1;
+    n->fresh_ok = msg->arg != 0;
+
+    if (n->fresh.cert != -1) {
+        n->cert_bad = !n->fresh_ok;
+    }
 }
 
+
+/* An address that became free may be what another node waits for. */
 
 void
 v2_node_commit(v2_master_t *m)
 {
+    int          freed, waits;
     uint32_t     slot;
     v2_mnode_t  *n;
+
+    freed = waits = 0;
 
     for (slot = 0; slot < V2_SHM_NODES; slot++) {
         n = &m->nodes[slot];
 
         if (n->picked && n->built) {
-            v2_node_settle(m, slot);
+            freed |= v2_node_settle(m, slot);
             continue;
         }
 
-        v2_node_close(m, slot);
+        freed |= v2_node_close(m, slot);
+        waits |= n->spec != NULL;
+    }
+
+    if (freed && waits) {
+        v2_image_want(m, V2_WANT_NOW);
     }
 }
 
@@ -185,12 +202,41 @@ v2_node_refused(v2_master_t *m)
         if (n->picked && !n->built && n->used != NULL
             && n->trying != n->used)
         {
-            n->bad = 1;
+            n->bad = n->spec == n->trying;
             refused = 1;
         }
     }
 
     return refused;
+}
+
+
+int
+v2_node_changed(const v2_master_t *m, int built)
+{
+    uint32_t           slot;
+    const v2_mnode_t  *n;
+
+    for (slot = 0; slot < V2_SHM_NODES; slot++) {
+        n = &m->nodes[slot];
+
+        if (!n->picked || (built && !n->built)) {
+
+            if (n->open) {
+                return 1;
+            }
+
+            continue;
+        }
+
+        if (!n->open || n->opened != NULL || n->trying != n->used
+            || (built ? n->fresh_ok : n->fresh.cert != -1))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -203,12 +249,9 @@ v2_node_drop(v2_master_t *m)
     for (slot = 0; slot < V2_SHM_NODES; slot++) {
         n = &m->nodes[slot];
 
-        if (n->opened != NULL) {
-            v2_listener_close(n->opened);
-            n->opened = NULL;
-        }
-
+        v2_node_unlisten(&n->opened);
         v2_pair_close(&n->fresh);
+        v2_node_spec_set(n, &n->trying, NULL);
         n->picked = n->built = 0;
     }
 }
@@ -260,17 +303,62 @@ v2_node_conf(const v2_conf_t *conf, const v2_spec_t *spec)
 }
 
 
+/* Has this spec what it needs? */
+
+static v2_int_t
+v2_node_try(v2_master_t *m, uint32_t slot, const v2_spec_t *spec,
+    const v2_node_conf_t *nc, v2_addr_t *addr, char *why, size_t size)
+{
+    if (v2_node_address(m, slot, spec, nc, addr, why, size) != V2_OK) {
+        return V2_ERROR;
+    }
+
+    if (v2_node_pair(m, slot, spec, nc, why, size) != V2_OK) {
+        v2_node_unlisten(&m->nodes[slot].opened);
+        return V2_ERROR;
+    }
+
+    return V2_OK;
+}
+
+
+/* Told once; tried again in 10 s and with each new spec. */
+
+static void
+v2_node_failed(v2_master_t *m, uint32_t slot, const char *why, int goes_on)
+{
+    v2_mnode_t       *n;
+    const v2_spec_t  *spec;
+
+    n = &m->nodes[slot];
+
+    if (strncmp(n->told, why, sizeof(n->told) - 1) != 0) {
+        (void) snprintf(n->told, sizeof(n->told), "%s", why);
+        spec = n->spec != NULL ? n->spec : n->trying;
+
+        v2_log(V2_LOG_ERR, NULL, 0, "node %u %s: %s",
+               spec != NULL ? spec->node_id : 0,
+               goes_on ? "goes on as it was" : "is not served", why);
+    }
+
+    v2_mpanel_tell(m, V2_MSG_NODE_FAILED, slot, why);
+    v2_image_want(m, V2_WANT_RETRY);
+}
+
+
 /* The socket in use, or a new one. */
 
 static v2_int_t
 v2_node_address(v2_master_t *m, uint32_t slot, const v2_spec_t *spec,
     const v2_node_conf_t *nc, v2_addr_t *addr, char *why, size_t size)
 {
+    int          ours;
     unsigned     n;
     v2_mnode_t  *node;
 
     node = &m->nodes[slot];
     memset(addr, 0, sizeof(v2_addr_t));
+    v2_node_unlisten(&node->opened);
 
     if (v2_addr_parse(addr, nc->listen_ip) != V2_OK) {
         (void) snprintf(why, size, "ListenIP \"%.100s\" is not an address",
@@ -284,19 +372,19 @@ v2_node_address(v2_master_t *m, uint32_t slot, const v2_spec_t *spec,
     if (node->serving != NULL
         && v2_listener_same(node->serving, addr, spec->tcp, spec->udp))
     {
-        return v2_listener_grow(node->serving, n);
+        /* new sockets take their share at once, so somebody must serve them */
+
+        (void) v2_listener_grow(node->serving, n);
+        v2_workers_assign(m);
+        return V2_OK;
     }
 
-    if (v2_node_taken(m, addr, spec, why, size) != V2_OK) {
+    if (v2_node_taken(m, addr, spec, &ours, why, size) != V2_OK) {
         return V2_ERROR;
     }
 
-    if (node->opened != NULL) {
-        v2_listener_close(node->opened);
-    }
-
     node->opened = v2_listener_open(addr, spec->tcp, spec->udp, n, node->base,
-                                    why, size);
+                                    ours, why, size);
     if (node->opened == NULL) {
         return V2_ERROR;
     }
@@ -307,31 +395,44 @@ v2_node_address(v2_master_t *m, uint32_t slot, const v2_spec_t *spec,
 }
 
 
-/* Does another node of ours have the address? */
+/* Does another node of ours have the address? ours: one that closes with this
+ * image has it, or this node itself in another form. */
 
 static v2_int_t
 v2_node_taken(const v2_master_t *m, const v2_addr_t *addr,
-    const v2_spec_t *spec, char *why, size_t size)
+    const v2_spec_t *spec, int *ours, char *why, size_t size)
 {
-    char              text[V2_ADDR_TEXT];
-    uint32_t          slot;
-    const v2_mnode_t  *n;
+    char                   text[V2_ADDR_TEXT];
+    uint32_t               slot;
+    const v2_mnode_t      *n;
+    const v2_node_conf_t  *nc;
+
+    *ours = 0;
 
     for (slot = 0; slot < V2_SHM_NODES; slot++) {
         n = &m->nodes[slot];
 
-        if (n->spec == NULL || n->spec->identity == spec->identity) {
+        if (!(n->serving != NULL
+              && v2_listener_overlaps(n->serving, addr, spec->tcp, spec->udp))
+            && !(n->opened != NULL
+                 && v2_listener_overlaps(n->opened, addr, spec->tcp,
+                                         spec->udp)))
+        {
             continue;
         }
 
-        if ((n->serving != NULL && v2_addr_eq(&n->serving->addr, addr))
-            || (n->opened != NULL && v2_addr_eq(&n->opened->addr, addr)))
+        nc = n->spec != NULL ? v2_node_conf(m->job_conf, n->spec) : NULL;
+
+        if (nc != NULL && nc->refused == NULL
+            && n->spec->identity != spec->identity)
         {
             (void) snprintf(why, size, "%s is the address of node %u already: "
                             "change the port of one of them",
                             v2_addr_print(addr, text, 0), n->spec->node_id);
             return V2_ERROR;
         }
+
+        *ours = 1;
     }
 
     return V2_OK;
@@ -346,8 +447,6 @@ v2_node_pair(v2_master_t *m, uint32_t slot, const v2_spec_t *spec,
     const v2_node_conf_t *nc, char *why, size_t size)
 {
     v2_mnode_t  *n;
-
-    (void) m;
 
     n = &m->nodes[slot];
     v2_pair_close(&n->fresh);
@@ -374,7 +473,15 @@ v2_node_pair(v2_master_t *m, uint32_t slot, const v2_spec_t *spec,
         && !v2_file_changed(nc->key_file, &n->good.key_id))
     {
         n->seen = n->good;
+        n->cert_bad = 0;
         return V2_OK;
+    }
+
+    if (n->cert_bad && n->good.cert != -1 && m->job_conf == m->conf
+        && !v2_file_changed(nc->cert_file, &n->seen.cert_id)
+        && !v2_file_changed(nc->key_file, &n->seen.key_id))
+    {
+        return V2_OK;                       /* still what was refused */
     }
 
     if (v2_pair_load(&n->fresh, nc, why, size) == V2_OK) {
@@ -385,6 +492,7 @@ v2_node_pair(v2_master_t *m, uint32_t slot, const v2_spec_t *spec,
     n->seen = n->fresh;
 
     if (n->good.cert != -1) {
+        n->cert_bad = 1;
         v2_log(V2_LOG_WARN, NULL, 0, "node %u keeps its old certificate: %s",
                spec->node_id, why);
         return V2_OK;
@@ -401,33 +509,31 @@ v2_node_needs_pair(const v2_spec_t *spec, const v2_node_conf_t *nc)
 }
 
 
-/* What was tried is in use. */
+/* What was tried is in use. 1: an address became free. */
 
-static void
+static int
 v2_node_settle(v2_master_t *m, uint32_t slot)
 {
+    int          freed;
     char         why[200];
     v2_mnode_t  *n;
 
     n = &m->nodes[slot];
+    freed = 0;
 
     if (n->opened != NULL) {
         if (v2_listener_listen(n->opened, why, sizeof(why)) != V2_OK) {
-            v2_node_failed(m, slot, why);
+            v2_node_failed(m, slot, why, 0);
         }
 
         if (n->serving != NULL) {
             v2_workers_unlisten(m, slot, n->serving);
-            v2_listener_close(n->serving);
+            v2_node_unlisten(&n->serving);
+            freed = 1;
         }
 
         n->serving = n->opened;
         n->opened = NULL;
-
-    } else if (n->serving != NULL
-               && v2_listener_listen(n->serving, why, sizeof(why)) != V2_OK)
-    {
-        v2_node_failed(m, slot, why);       /* sockets of more workers */
     }
 
     if (n->fresh_ok) {
@@ -439,13 +545,8 @@ v2_node_settle(v2_master_t *m, uint32_t slot)
         v2_pair_close(&n->fresh);
     }
 
-    if (n->used != n->trying) {
-        if (n->used != n->spec) {
-            v2_node_spec_free(&n->used);
-        }
-
-        n->used = n->trying;
-    }
+    v2_node_spec_set(n, &n->used, n->trying);
+    v2_node_spec_set(n, &n->trying, NULL);
 
     if (n->used == n->spec) {
         n->told[0] = '\0';
@@ -459,25 +560,27 @@ v2_node_settle(v2_master_t *m, uint32_t slot)
 
     n->open = 1;
     v2_mpanel_tell(m, V2_MSG_NODE_OPEN, slot, "");
+
+    return freed;
 }
 
 
-static void
+/* 1: an address became free. */
+
+static int
 v2_node_close(v2_master_t *m, uint32_t slot)
 {
+    int          freed;
     v2_mnode_t  *n;
 
     n = &m->nodes[slot];
-
-    if (n->opened != NULL) {
-        v2_listener_close(n->opened);
-        n->opened = NULL;
-    }
+    freed = n->serving != NULL;
+    v2_node_unlisten(&n->opened);
+    v2_node_spec_set(n, &n->trying, NULL);
 
     if (n->serving != NULL) {
         v2_workers_unlisten(m, slot, n->serving);
-        v2_listener_close(n->serving);
-        n->serving = NULL;
+        v2_node_unlisten(&n->serving);
     }
 
     if (n->open && n->used != NULL) {
@@ -486,20 +589,37 @@ v2_node_close(v2_master_t *m, uint32_t slot)
     }
 
     n->open = 0;
+    v2_pair_close(&n->fresh);
 
     if (n->spec == NULL) {
-        v2_node_spec_free(&n->used);
+        v2_node_spec_set(n, &n->used, NULL);
         v2_pair_close(&n->good);
-        v2_pair_close(&n->fresh);
+    }
+
+    return freed;
+}
+
+
+static void
+v2_node_unlisten(v2_listener_t **l)
+{
+    if (*l != NULL) {
+        v2_listener_close(*l);
+        *l = NULL;
     }
 }
 
 
 static void
-v2_node_spec_free(const v2_spec_t **spec)
+v2_node_spec_set(v2_mnode_t *n, const v2_spec_t **place,
+    const v2_spec_t *spec)
 {
-    if (*spec != NULL) {
-        v2_spec_close(*spec);
-        *spec = NULL;
+    const v2_spec_t  *old;
+
+    old = *place;
+    *place = spec;
+
+    if (old != n->spec && old != n->used && old != n->trying) {
+        v2_spec_close(old);
     }
 }

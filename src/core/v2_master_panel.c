@@ -116,7 +116,7 @@ v2_mpanel_ended(v2_master_t *m, int status)
     uint64_t  delay;
 
     v2_mpanel_on_message(m);
-    v2_proc_ended(&m->panel, status, m->panel_quitting);
+    v2_proc_ended(&m->panel, status, m->panel_quitting || m->panel_again);
     v2_proc_close(&m->panel);
 
     pid = m->panel.pid;
@@ -127,13 +127,20 @@ v2_mpanel_ended(v2_master_t *m, int status)
         return;
     }
 
+    if (m->panel_again) {
+        m->panel_again = 0;
+        v2_mpanel_start(m);
+        return;
+    }
+
     delay = v2_proc_backoff(&m->panel, status, v2_now_ms());
 
     if (delay == V2_PROC_NEVER) {
         m->panel_never = 1;
 
         if (m->image.serial == 0) {
-            v2_sig_stop = 1;                /* nothing would ever be served */
+            m->failed = 1;                  /* nothing would ever be served */
+            v2_sig_stop = 1;
         }
 
         return;
@@ -161,7 +168,7 @@ v2_mpanel_tell(v2_master_t *m, unsigned type, uint32_t node, const char *text)
 
 
 void
-v2_mpanel_conf(v2_master_t *m)
+v2_mpanel_conf(v2_master_t *m, int user)
 {
     int        fds[3], k;
     char      *text;
@@ -174,6 +181,12 @@ v2_mpanel_conf(v2_master_t *m)
             v2_mpanel_start(m);
         }
 
+        return;
+    }
+
+    if (user) {
+        m->panel_again = 1;                 /* it pushes what is owed first */
+        (void) kill(m->panel.pid, SIGTERM);
         return;
     }
 

@@ -110,7 +110,7 @@ v2_workers_on_message(v2_master_t *m, v2_mworker_t *w)
         }
 
         if (rc != V2_OK) {
-            continue;
+            return;
         }
 
         while (msg.fds_n > 0) {
@@ -171,6 +171,7 @@ v2_workers_ended(v2_master_t *m, v2_mworker_t *w, int status)
 
     } else if (v2_workers_alive(m) == 0) {
         v2_log(V2_LOG_EMERG, NULL, 0, "no worker is left that could serve");
+        m->failed = 1;
         v2_sig_stop = 1;
     }
 
@@ -206,7 +207,7 @@ v2_workers_ready(const v2_master_t *m)
     for (i = 0; i < V2_SHM_WORKERS; i++) {
         w = &m->workers[i];
 
-        if (!v2_worker_alive(w) || w->gen != m->pending.gen) {
+        if (!v2_worker_alive(w) || w->gen != m->pending.gen || w->quitting) {
             continue;
         }
 
@@ -230,7 +231,7 @@ v2_workers_commit(v2_master_t *m)
     for (i = 0; i < V2_SHM_WORKERS; i++) {
         w = &m->workers[i];
 
-        if (v2_worker_alive(w) && w->gen == m->pending.gen) {
+        if (v2_worker_alive(w) && w->gen == m->pending.gen && !w->quitting) {
             v2_worker_commit(w, m->pending.serial);
         }
     }

@@ -57,6 +57,13 @@ int       v2_panel_main(const v2_panel_env_t *env);
 uint64_t  v2_node_identity(const v2_node_conf_t *node);
 uint32_t  v2_panel_identity(const v2_node_conf_t *node);
 
+/* For -t: reads node-ID.json and users-ID.json of a `file:` node in the folder
+ * `dir` as the panel process would, with the rights of the caller. slot: 0 and
+ * up, another one for each node. V2_ERROR: one line in why; what works but is
+ * odd is logged. */
+v2_int_t  v2_panel_check(const v2_node_conf_t *node, uint32_t slot, int dir,
+    v2_spec_t *spec, char *why, size_t size);
+
 /* "DIR" of an ApiHost "file:DIR" ("file:///DIR" too), or NULL. */
 const char  *v2_node_dir(const v2_node_conf_t *node);
 

@@ -8,6 +8,7 @@
 #include "v2_proc.h"
 #include "v2_log.h"
 #include "v2_panel.h"
+#include "v2_time.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -21,7 +22,7 @@ static int v2_proc_panel_orphan(int channel);
 v2_int_t
 v2_proc_panel_setup(v2_start_t *st)
 {
-    return v2_rights_folder(st->rights, st->conf->state_dir);
+    return v2_rights_folder(st->rights, st->conf->state_dir, 1);
 }
 
 
@@ -90,6 +91,10 @@ v2_proc_panel_lock(const v2_start_t *st)
             v2_log(V2_LOG_NOTICE, NULL, 0, "\"%s\" is locked: waiting for the "
                    "panel process of another v2sp to end", path);
         }
+
+        v2_time_update();
+        atomic_store_explicit(&st->proc->heartbeat, v2_now_ms(),
+                              memory_order_relaxed);
 
         if (v2_proc_panel_orphan(st->channel)) {
             (void) close(fd);

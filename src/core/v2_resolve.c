@@ -15,16 +15,14 @@
 
 #include "v2_config.h"
 #include "v2_core.h"
-#include "v2_flat.h"
+#include "v2_resolve.h"
+#include "v2_buf.h"
 #include "v2_hosts.h"
 #include "v2_log.h"
 #include "v2_names.h"
-#include "v2_queue.h"
-#include "v2_time.h"
-#include "v2_timer.h"
-#include "v2_buf.h"
 #include "v2_ring.h"
-#include "v2_resolve.h"
+#include "v2_soa.h"
+#include "v2_time.h"
 
 #include <ares.h>
 #include <arpa/nameser.h>
@@ -115,11 +113,6 @@ static void v2_resolve_on_answer(void *arg, int status, int timeouts,
 static void v2_resolve_good(v2_half_t *h, const unsigned char *abuf, int alen);
 static void v2_resolve_bad(v2_half_t *h, int status,
     const unsigned char *abuf, int alen);
-static int v2_resolve_skip(const unsigned char **p,
-    const unsigned char *end);
-static unsigned v2_resolve_u16(const unsigned char *p);
-static uint32_t v2_resolve_u32(const unsigned char *p);
-static uint32_t v2_resolve_soa(const unsigned char *abuf, int alen);
 static void v2_resolve_flush(v2_resolve_t *rs);
 static void v2_resolve_on_wait(v2_timer_t *t);
 static void v2_resolve_on_flush(v2_timer_t *t);
@@ -703,7 +696,7 @@ v2_resolve_bad(v2_half_t *h, int status, const unsigned char *abuf, int alen)
     case ARES_ENOTFOUND:
     case ARES_ENODATA:
     case ARES_EBADNAME:
-        ttl = v2_resolve_soa(abuf, alen);
+        ttl = v2_soa_ttl(abuf, alen > 0 ? (size_t) alen : 0, V2_RESOLVE_NEG);
         ttl = v2_min(v2_max(ttl, V2_RESOLVE_NEG_MIN), V2_RESOLVE_NEG_MAX);
 
         h->state = V2_HALF_NONE;
@@ -718,118 +711,19 @@ v2_resolve_bad(v2_half_t *h, int status, const unsigned char *abuf, int alen)
         break;
 
     case ARES_ECONNREFUSED:
-        h->why = "name servers cannot be reached";
-        break;
 
-    case ARES_EREFUSED:
-        h->why = "name server refused the question";
+        /* also after SERVFAIL and REFUSED of the last server asked */
+
+        h->why = "name servers fail or cannot be reached";
         break;
 
     default:
-        h->why = "name server failed";
+        h->why = "name server sent a bad answer";
         break;
     }
 
     h->state = V2_HALF_FAILED;
     h->until_ms = v2_now_ms() + V2_RESOLVE_FAIL_MS;
-}
-
-
-/* Moves past a name at *p; pointers end it (RFC 1035 section 4.1.4). */
-
-static int
-v2_resolve_skip(const unsigned char **p, const unsigned char *end)
-{
-    while (*p < end) {
-        if (**p == 0) {
-            (*p)++;
-            return 1;
-        }
-
-        if ((**p & 0xc0) == 0xc0) {
-            *p += 2;
-            return *p <= end;
-        }
-
-        *p += 1 + **p;
-    }
-
-    return 0;
-}
-
-
-static unsigned
-v2_resolve_u16(const unsigned char *p)
-{
-    return (unsigned) p[0] << 8 | p[1];
-}
-
-
-static uint32_t
-v2_resolve_u32(const unsigned char *p)
-{
-    return (uint32_t) v2_resolve_u16(p) << 16 | v2_resolve_u16(p + 2);
-}
-
-
-/* How long an answer without addresses holds: the lower of the SOA record's
- * TTL and its last field (RFC 2308 section 5); our default without one. */
-
-static uint32_t
-v2_resolve_soa(const unsigned char *abuf, int alen)
-{
-    unsigned              i, asked, all, type, len;
-    uint32_t              ttl, minimum;
-    const unsigned char  *p, *end, *rest;
-
-    if (abuf == NULL || alen < NS_HFIXEDSZ) {
-        return V2_RESOLVE_NEG;
-    }
-
-    p = abuf + NS_HFIXEDSZ;
-    end = abuf + alen;
-    asked = v2_resolve_u16(abuf + 4);
-    all = asked + v2_resolve_u16(abuf + 6) + v2_resolve_u16(abuf + 8);
-
-    for (i = 0; i < all; i++) {
-        if (!v2_resolve_skip(&p, end)) {
-            break;
-        }
-
-        if (i < asked) {
-            if (end - p < NS_QFIXEDSZ) {
-                break;
-            }
-
-            p += NS_QFIXEDSZ;
-            continue;
-        }
-
-        if (end - p < NS_RRFIXEDSZ) {
-            break;
-        }
-
-        type = v2_resolve_u16(p);
-        ttl = v2_resolve_u32(p + 4);
-        len = v2_resolve_u16(p + 8);
-        p += NS_RRFIXEDSZ;
-
-        if ((size_t) (end - p) < len) {
-            break;
-        }
-
-        rest = p;
-        p += len;
-
-        if (type == ns_t_soa && v2_resolve_skip(&rest, p)
-            && v2_resolve_skip(&rest, p) && p - rest == 5 * NS_INT32SZ)
-        {
-            minimum = v2_resolve_u32(rest + 4 * NS_INT32SZ);
-            return v2_min(ttl, minimum);
-        }
-    }
-
-    return V2_RESOLVE_NEG;
 }
 
 

@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+static void v2_rights_parent(const char *path, char *out, size_t size);
 static v2_int_t v2_rights_user(v2_rights_t *r, const char *user);
 static v2_int_t v2_rights_group(v2_rights_t *r, const char *group);
 static int v2_rights_number(const char *text, uint32_t *n);
@@ -92,9 +93,9 @@ v2_rights_drop(const v2_rights_t *r)
 
 
 v2_int_t
-v2_rights_folder(const v2_rights_t *r, const char *path)
+v2_rights_folder(const v2_rights_t *r, const char *path, int make)
 {
-    char         parent[4096], *slash;
+    char         parent[4096];
     struct stat  st;
 
     if (stat(path, &st) == 0) {
@@ -110,15 +111,35 @@ v2_rights_folder(const v2_rights_t *r, const char *path)
             return V2_ERROR;
         }
 
+        if (!r->drop && access(path, W_OK|X_OK) == -1) {
+            v2_log(V2_LOG_EMERG, NULL, errno, "StateDir \"%s\" cannot be "
+                   "written as %s: give it to this user or set StateDir",
+                   path, r->user);
+            return V2_ERROR;
+        }
+
         return V2_OK;
     }
 
-    (void) snprintf(parent, sizeof(parent), "%s", path);
-    slash = strrchr(parent, '/');
+    /* its parent may be made, too, but nothing above it */
 
-    if (slash != NULL && slash != parent) {
-        *slash = '\0';
+    v2_rights_parent(path, parent, sizeof(parent));
+
+    if (make && strcmp(parent, "/") != 0) {
         (void) mkdir(parent, 0755);
+
+    } else if (!make) {
+        if (access(parent, W_OK|X_OK) == -1 && errno == ENOENT) {
+            v2_rights_parent(parent, parent, sizeof(parent));
+        }
+
+        if (access(parent, W_OK|X_OK) == -1) {
+            v2_log(V2_LOG_EMERG, NULL, errno, "StateDir \"%s\" cannot be "
+                   "made in \"%s\"", path, parent);
+            return V2_ERROR;
+        }
+
+        return V2_OK;
     }
 
     if (mkdir(path, 0700) == -1
@@ -130,6 +151,38 @@ v2_rights_folder(const v2_rights_t *r, const char *path)
     }
 
     return V2_OK;
+}
+
+
+/* "/a/b" of "/a/b/c", "." of "c". */
+
+static void
+v2_rights_parent(const char *path, char *out, size_t size)
+{
+    size_t  len;
+
+    len = strlen(path);
+
+    while (len > 1 && path[len - 1] == '/') {
+        len--;
+    }
+
+    while (len > 0 && path[len - 1] != '/') {
+        len--;
+    }
+
+    while (len > 1 && path[len - 1] == '/') {
+        len--;
+    }
+
+    if (len == 0) {
+        path = ".";
+        len = 1;
+    }
+
+    len = v2_min(len, size - 1);
+    memmove(out, path, len);
+    out[len] = '\0';
 }
 
 

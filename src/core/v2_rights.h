@@ -19,8 +19,9 @@ v2_int_t  v2_rights_find(v2_rights_t *r, const char *user, const char *group);
  * exec. V2_ERROR: logged, and the process must end. */
 v2_int_t  v2_rights_drop(const v2_rights_t *r);
 
-/* Makes the folder (0700, owned by the user of r) when it is not there.
+/* May the user of r keep files in this folder? make: it is made (0700, owned by
+ * him) when it is not there; else only where it would be made is looked at.
  * V2_ERROR: logged. */
-v2_int_t  v2_rights_folder(const v2_rights_t *r, const char *path);
+v2_int_t  v2_rights_folder(const v2_rights_t *r, const char *path, int make);
 
 #endif

@@ -52,6 +52,7 @@ typedef struct {
 static v2_int_t v2_tls_in(v2_layer_t *ly, v2_chain_t *wire, v2_chain_t *app);
 static v2_int_t v2_tls_in13(v2_layer_t *ly, v2_chain_t *wire,
     v2_chain_t *app);
+static void v2_tls_emit(v2_layer_t *ly, v2_chain_t *wire);
 static v2_int_t v2_tls_record(v2_layer_t *ly, v2_chain_t *wire);
 static v2_int_t v2_tls_start(v2_layer_t *ly);
 static v2_int_t v2_tls_handshake(v2_layer_t *ly);
@@ -171,9 +172,7 @@ v2_tls_in(v2_layer_t *ly, v2_chain_t *wire, v2_chain_t *app)
     st->wire = NULL;
     st->sink = NULL;
 
-    if (sent.head != NULL) {
-        v2_layer_emit(ly, &sent);
-    }
+    v2_tls_emit(ly, &sent);
 
     return rc;
 }
@@ -196,11 +195,28 @@ v2_tls_in13(v2_layer_t *ly, v2_chain_t *wire, v2_chain_t *app)
         v2_layer_view(ly)->req.why = why;
     }
 
-    if (reply.head != NULL) {
-        v2_layer_emit(ly, &reply);
-    }
+    v2_tls_emit(ly, &reply);
 
     return rc;
+}
+
+
+/* An answer of the layer itself. Nothing, once the other way goes on without
+ * it: there it would stand between the bytes of somebody else. */
+
+static void
+v2_tls_emit(v2_layer_t *ly, v2_chain_t *wire)
+{
+    if (wire->head == NULL) {
+        return;
+    }
+
+    if (ly->out_gone) {
+        v2_chain_free(wire);
+        return;
+    }
+
+    v2_layer_emit(ly, wire);
 }
 
 
@@ -347,6 +363,7 @@ v2_tls_ready(v2_layer_t *ly)
     }
 
     req->alpn[len] = '\0';
+    req->tls_version = (uint16_t) SSL_version(st->ssl);
 
     if (SSL_version(st->ssl) != TLS1_3_VERSION
         || st->secrets != (V2_TLS_IN_SECRET | V2_TLS_OUT_SECRET))
@@ -484,7 +501,7 @@ v2_tls_out(v2_layer_t *ly, v2_chain_t *app, v2_chain_t *wire)
         return V2_ERROR;
     }
 
-    len = v2_min(app->bytes, (size_t) V2_TLS13_PLAIN);
+    len = v2_tls13_unit(app, V2_TLS13_PLAIN);
 
     if (app->head->len >= V2_TLS_PULL) {
         len = v2_min(len, app->head->len);

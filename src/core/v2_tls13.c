@@ -181,7 +181,7 @@ v2_tls13_out(v2_tls13_t *t, v2_layer_t *ly, v2_chain_t *app, v2_chain_t *wire)
     uint8_t   *p;
     uint32_t   n;
 
-    n = (uint32_t) v2_min(app->bytes, (size_t) V2_TLS13_PLAIN);
+    n = v2_tls13_unit(app, V2_TLS13_PLAIN);
     if (n == 0) {
         return V2_AGAIN;
     }
@@ -208,6 +208,26 @@ v2_tls13_out(v2_tls13_t *t, v2_layer_t *ly, v2_chain_t *app, v2_chain_t *wire)
     (void) v2_chain_take(app, n);
 
     return V2_OK;
+}
+
+
+uint32_t
+v2_tls13_unit(const v2_chain_t *app, uint32_t max)
+{
+    uint32_t           n;
+    const v2_slice_t  *s;
+
+    n = 0;
+
+    for (s = app->head; s != NULL && s->len < max - n; s = s->next) {
+        n += s->len;
+
+        if (s->end) {
+            return n;
+        }
+    }
+
+    return s != NULL ? max : n;
 }
 
 

@@ -74,10 +74,14 @@ void      v2_tls13_done(v2_tls13_t *t);
 v2_int_t  v2_tls13_in(v2_tls13_t *t, v2_chain_t *wire, v2_chain_t *app,
     v2_chain_t *reply, const char **why);
 
-/* One record of at most V2_TLS13_PLAIN bytes from app, added to wire. V2_AGAIN:
- * app is empty; V2_YIELD: no buffer, nothing taken. */
+/* One record of at most V2_TLS13_PLAIN bytes from app, added to wire. It is
+ * closed behind a slice with `end`. V2_AGAIN: app is empty; V2_YIELD: no
+ * buffer, nothing taken. */
 v2_int_t  v2_tls13_out(v2_tls13_t *t, v2_layer_t *ly, v2_chain_t *app,
     v2_chain_t *wire);
+
+/* How much of app the next record takes: at most `max` bytes. */
+uint32_t  v2_tls13_unit(const v2_chain_t *app, uint32_t max);
 
 /* close_notify, once. */
 v2_int_t  v2_tls13_end(v2_tls13_t *t, v2_chain_t *wire);

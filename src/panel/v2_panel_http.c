@@ -330,9 +330,10 @@ v2_http_start(v2_http_t *h, v2_hreq_t *r)
 static v2_int_t
 v2_http_options(v2_hreq_t *r)
 {
-    CURL  *e;
-    char   from[96];
-    long   rc, ms;
+    CURL        *e;
+    char         from[96];
+    long         rc, ms;
+    const char  *ca;
 
     e = r->easy;
     ms = (long) r->timeout_s * 1000;
@@ -353,6 +354,14 @@ v2_http_options(v2_hreq_t *r)
     rc |= curl_easy_setopt(e, CURLOPT_WRITEDATA, r);
     rc |= curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, v2_http_on_header);
     rc |= curl_easy_setopt(e, CURLOPT_HEADERDATA, r);
+
+    /* as Go programs and OpenSSL have it: a panel with a CA of its own */
+
+    ca = getenv("SSL_CERT_FILE");
+
+    if (ca != NULL && ca[0] != '\0') {
+        rc |= curl_easy_setopt(e, CURLOPT_CAINFO, ca);
+    }
 
     if (r->send_ip != NULL && r->send_ip[0] != '\0') {
         (void) snprintf(from, sizeof(from), "host!%s", r->send_ip);

@@ -28,8 +28,8 @@
 #include <unistd.h>
 
 #define V2_RUN_TICK_MS      1000
-#define V2_RUN_END_MS       5000    /* for requests that are open at the end */
-#define V2_RUN_PUSH_MS      6000    /* for the last pushes */
+#define V2_RUN_END_MS       5000    /* for open requests and last pushes */
+#define V2_RUN_OPEN_MS      3500    /* of it for requests that are open */
 #define V2_RUN_WORKERS_MS   2000    /* for workers that are about to end */
 #define V2_RUN_ORPHAN_MS    30000   /* the same when the master is gone */
 #define V2_RUN_MMAP_BYTES   (256 * 1024)
@@ -689,6 +689,7 @@ v2_run_read_conf(int fd)
 }
 
 
+/* The master has logged why. */
 static void
 v2_run_node_failed(v2_run_t *r, const v2_msg_t *m)
 {
@@ -700,12 +701,6 @@ v2_run_node_failed(v2_run_t *r, const v2_msg_t *m)
 
         if (n->slot == m->node) {
             n->spec_failed = 1;
-
-            if (v2_pnode_tell(&n->refused, m->text)) {
-                v2_log(V2_LOG_ERR, &n->log, 0, "the node could not be set up: "
-                       "%.*s; tried again at each poll",
-                       (int) sizeof(m->text) - 1, m->text);
-            }
         }
     }
 }
@@ -715,7 +710,7 @@ static void
 v2_run_end(v2_run_t *r)
 {
     uint32_t  i;
-    uint64_t  until;
+    uint64_t  until, end;
 
     if (r->orphan && !r->quit) {
         v2_log(V2_LOG_NOTICE, NULL, 0, "the master is gone, waiting for the "
@@ -728,7 +723,8 @@ v2_run_end(v2_run_t *r)
     v2_run_await_workers(r, r->orphan ? V2_RUN_ORPHAN_MS
                                       : V2_RUN_WORKERS_MS);
 
-    until = v2_now_ms() + V2_RUN_END_MS;
+    end = v2_now_ms() + V2_RUN_END_MS;
+    until = v2_now_ms() + V2_RUN_OPEN_MS;
 
     while (v2_http_open_n(r->ctx.http, 1) != 0 && v2_now_ms() < until) {
         v2_run_turn(r, until);
@@ -740,10 +736,8 @@ v2_run_end(v2_run_t *r)
         v2_report_start(r->nodes[i], 1, 0);
     }
 
-    until = v2_now_ms() + V2_RUN_PUSH_MS;
-
-    while (v2_http_open_n(r->ctx.http, 1) != 0 && v2_now_ms() < until) {
-        v2_run_turn(r, until);
+    while (v2_http_open_n(r->ctx.http, 1) != 0 && v2_now_ms() < end) {
+        v2_run_turn(r, end);
     }
 
     v2_http_expire(r->ctx.http);

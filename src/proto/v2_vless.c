@@ -1,13 +1,15 @@
-/* VLESS, server side (protocols.md 1): commands TCP and UDP, no flow.
+/* VLESS, server side (protocols.md 1): commands TCP, UDP and Mux, flow Vision.
  *
  *   way   state            one unit
  *   in    header           the request: user, command, destination
- *         TCP              leaves the stack: payload needs nothing of it
+ *         TCP, Mux         leaves the stack: payload needs nothing of it
  *         UDP              u16 length and payload: one datagram
+ *         Vision           blocks, until they end (v2_vision.c)
  *   out   before the first the response header (2 bytes, in front of the first
  *                          payload, in the same write)
- *         TCP              leaves the stack after that
+ *         TCP, Mux         leaves the stack after that
  *         UDP              each datagram gets its length in front
+ *         Vision           blocks, until they end
  *
  * A bad header closes quietly, without an answer, as the reference server does
  * without fallbacks. A user is known by 16 bytes with bytes 6 and 7 cleared. */
@@ -16,7 +18,9 @@
 #include "v2_core.h"
 #include "v2_codec.h"
 #include "v2_spec.h"
+#include "v2_image.h"
 #include "v2_uuid.h"
+#include "v2_vision.h"
 
 #define V2_VLESS_VERSION    0
 #define V2_VLESS_ID         16
@@ -27,9 +31,11 @@ enum { V2_VLESS_TCP = 1, V2_VLESS_UDP, V2_VLESS_MUX, V2_VLESS_REVERSE };
 enum { V2_VLESS_IPV4 = 1, V2_VLESS_DOMAIN, V2_VLESS_IPV6 };
 
 typedef struct {
-    uint8_t     ready;          /* the request was read */
-    uint8_t     udp;
-    uint8_t     responded;      /* the response header went out */
+    uint8_t       ready;        /* the request was read */
+    uint8_t       udp;
+    uint8_t       padded;       /* the flow is Vision */
+    uint8_t       responded;    /* the response header went out */
+    v2_vision_t   vision;
 } v2_vless_t;
 
 typedef struct {                /* reading a header that may be incomplete */
@@ -41,6 +47,10 @@ static v2_int_t v2_vless_index(const v2_spec_t *spec, const char *uuid,
     v2_cred_t *cred);
 static v2_int_t v2_vless_in(v2_layer_t *ly, v2_chain_t *wire, v2_chain_t *app);
 static v2_int_t v2_vless_header(v2_layer_t *ly, v2_vless_cur_t *cur);
+static v2_int_t v2_vless_command(v2_layer_t *ly, v2_vless_cur_t *cur,
+    const uint8_t *id, const char *flow);
+static v2_int_t v2_vless_mux(v2_layer_t *ly, const v2_vless_cur_t *cur,
+    int flow, int vision);
 static v2_int_t v2_vless_flow(const uint8_t *p, size_t len, char *flow);
 static v2_int_t v2_vless_varint(const uint8_t **p, const uint8_t *end,
     uint64_t *value);
@@ -48,6 +58,8 @@ static v2_int_t v2_vless_address(v2_req_t *req, v2_vless_cur_t *cur);
 static v2_int_t v2_vless_refuse(v2_req_t *req, const char *why);
 static v2_int_t v2_vless_packet(v2_chain_t *wire, v2_chain_t *app);
 static v2_int_t v2_vless_out(v2_layer_t *ly, v2_chain_t *app,
+    v2_chain_t *wire);
+static v2_int_t v2_vless_vision(v2_vless_t *v, v2_chain_t *app,
     v2_chain_t *wire);
 static v2_int_t v2_vless_frame(v2_chain_t *app, v2_chain_t *wire,
     const uint8_t *head, uint32_t len);
@@ -68,8 +80,19 @@ const v2_codec_t  v2_vless_codec = {
 static v2_int_t
 v2_vless_check(const v2_spec_t *spec, char *why, size_t size)
 {
-    if (spec->flow[0]) {
-        (void) snprintf(why, size, "flow \"%s\" is not built yet", spec->flow);
+    if (spec->flow[0] == '\0') {
+        return V2_OK;
+    }
+
+    if (strcmp(spec->flow, V2_VISION_FLOW) != 0) {
+        (void) snprintf(why, size, "flow \"%s\" is unknown, only \""
+                        V2_VISION_FLOW "\" is there", spec->flow);
+        return V2_ERROR;
+    }
+
+    if (spec->security == V2_SEC_NONE || strcmp(spec->network, "tcp") != 0) {
+        (void) snprintf(why, size, "flow \"%s\" needs TLS or REALITY on "
+                        "network \"tcp\"", spec->flow);
         return V2_ERROR;
     }
 
@@ -104,6 +127,16 @@ v2_vless_in(v2_layer_t *ly, v2_chain_t *wire, v2_chain_t *app)
 
     v = ly->state;
 
+    if (v->ready && v->padded) {
+        rc = v2_vision_in(&v->vision, wire, app);
+
+        if (rc == V2_ERROR) {
+            v2_layer_view(ly)->req.why = "malformed Vision block";
+        }
+
+        return rc;
+    }
+
     if (v->ready) {
         return v->udp ? v2_vless_packet(wire, app) : V2_PASS;
     }
@@ -130,10 +163,11 @@ v2_vless_in(v2_layer_t *ly, v2_chain_t *wire, v2_chain_t *app)
 static v2_int_t
 v2_vless_header(v2_layer_t *ly, v2_vless_cur_t *cur)
 {
-    char       flow[V2_VLESS_FLOW_MAX];
-    size_t     addons;
-    uint8_t    id[V2_VLESS_ID], command;
-    v2_req_t  *req;
+    char            flow[V2_VLESS_FLOW_MAX];
+    size_t          addons;
+    uint8_t         id[V2_VLESS_ID];
+    v2_req_t       *req;
+    const uint8_t  *sent;
 
     req = &v2_layer_view(ly)->req;
 
@@ -149,7 +183,8 @@ v2_vless_header(v2_layer_t *ly, v2_vless_cur_t *cur)
         return V2_AGAIN;
     }
 
-    memcpy(id, cur->p, V2_VLESS_ID);
+    sent = cur->p;
+    memcpy(id, sent, V2_VLESS_ID);
     id[6] = id[7] = 0;
     cur->p += V2_VLESS_ID;
 
@@ -171,15 +206,41 @@ v2_vless_header(v2_layer_t *ly, v2_vless_cur_t *cur)
         return v2_vless_refuse(req, "malformed VLESS addons");
     }
 
-    if (flow[0]) {
-        return v2_vless_refuse(req, "the client asks for a flow that this "
-                               "node does not have");
-    }
-
     cur->p += addons;
 
     if (cur->end - cur->p < 1) {
         return V2_AGAIN;
+    }
+
+    return v2_vless_command(ly, cur, sent, flow);
+}
+
+
+/* What a node's flow, the flow that is asked for, and the command allow
+ * together (protocols.md 1.4). */
+static v2_int_t
+v2_vless_command(v2_layer_t *ly, v2_vless_cur_t *cur, const uint8_t *id,
+    const char *flow)
+{
+    int          has, vision;
+    uint8_t      command;
+    v2_int_t     rc;
+    v2_req_t    *req;
+    v2_vless_t  *v;
+
+    v = ly->state;
+    req = &v2_layer_view(ly)->req;
+    has = strcmp(v2_layer_view(ly)->node->flow, V2_VISION_FLOW) == 0;
+    vision = strcmp(flow, V2_VISION_FLOW) == 0;
+
+    if (flow[0] && !(has && vision)) {
+        return v2_vless_refuse(req, "the client asks for a flow that this "
+                               "node does not have");
+    }
+
+    if (vision && req->tls_version != V2_VISION_TLS) {
+        return v2_vless_refuse(req, "the client asks for Vision in a TLS "
+                               "connection that is not of version 1.3");
     }
 
     command = *cur->p++;
@@ -187,13 +248,27 @@ v2_vless_header(v2_layer_t *ly, v2_vless_cur_t *cur)
     switch (command) {
 
     case V2_VLESS_TCP:
+        if (has && !vision) {
+            return v2_vless_refuse(req, "the client does not use the flow of "
+                                   "this node: set it to " V2_VISION_FLOW);
+        }
+
+        rc = v2_vless_address(req, cur);
+        break;
+
     case V2_VLESS_UDP:
-        req->dest.udp = command == V2_VLESS_UDP;
-        return v2_vless_address(req, cur);
+        if (vision) {
+            return v2_vless_refuse(req, "the client asks for UDP in Vision, "
+                                   "where only XUDP goes");
+        }
+
+        req->dest.udp = 1;
+        rc = v2_vless_address(req, cur);
+        break;
 
     case V2_VLESS_MUX:
-        return v2_vless_refuse(req, "the client asks for Mux.Cool, which is "
-                               "not built yet: turn mux off");
+        rc = v2_vless_mux(ly, cur, has, vision);
+        break;
 
     case V2_VLESS_REVERSE:
         return v2_vless_refuse(req, "the client asks for a reverse proxy");
@@ -201,6 +276,43 @@ v2_vless_header(v2_layer_t *ly, v2_vless_cur_t *cur)
     default:
         return v2_vless_refuse(req, "unknown VLESS command");
     }
+
+    if (rc == V2_OK && vision) {
+        v->padded = 1;
+        v2_vision_init(&v->vision, id);
+    }
+
+    return rc;
+}
+
+
+/* A node with a flow lets a mux carry UDP only. Outside of Vision it must be
+ * XUDP by what came with the request: New, session 0, UDP. */
+static v2_int_t
+v2_vless_mux(v2_layer_t *ly, const v2_vless_cur_t *cur, int flow, int vision)
+{
+    v2_req_t  *req;
+
+    req = &v2_layer_view(ly)->req;
+
+    if (flow && !vision
+        && (cur->end - cur->p < 7 || cur->p[2] != 0 || cur->p[3] != 0
+            || cur->p[6] != 2))
+    {
+        return v2_vless_refuse(req, "the client asks for Mux.Cool without the "
+                               "flow of this node: set it to "
+                               V2_VISION_FLOW);
+    }
+
+    if (v2_layer_push(ly, "mux") != V2_OK) {
+        return v2_vless_refuse(req, "the client asks for Mux.Cool, which is "
+                               "not built");
+    }
+
+    req->mux = 1;
+    req->mux_udp = flow ? 1 : 0;
+
+    return V2_OK;
 }
 
 
@@ -403,6 +515,10 @@ v2_vless_out(v2_layer_t *ly, v2_chain_t *app, v2_chain_t *wire)
         return V2_AGAIN;
     }
 
+    if (v->padded) {
+        return v2_vless_vision(v, app, wire);
+    }
+
     if (!v->responded) {
         head[n++] = V2_VLESS_VERSION;
         head[n++] = 0;                      /* no addons */
@@ -427,6 +543,33 @@ v2_vless_out(v2_layer_t *ly, v2_chain_t *app, v2_chain_t *wire)
     v2_chain_move(wire, app);
 
     return V2_PASS;
+}
+
+
+/* The response header and the user's id stand before the first block. */
+static v2_int_t
+v2_vless_vision(v2_vless_t *v, v2_chain_t *app, v2_chain_t *wire)
+{
+    size_t    n;
+    uint8_t   front[2 + V2_VISION_ID];
+    v2_int_t  rc;
+
+    n = 0;
+
+    if (!v->responded) {
+        front[0] = V2_VLESS_VERSION;
+        front[1] = 0;
+        memcpy(front + 2, v->vision.id, V2_VISION_ID);
+        n = sizeof(front);
+    }
+
+    rc = v2_vision_out(&v->vision, app, wire, front, n);
+
+    if (wire->head) {
+        v->responded = 1;
+    }
+
+    return rc;
 }
 
 
@@ -474,7 +617,8 @@ v2_vless_frame(v2_chain_t *app, v2_chain_t *wire, const uint8_t *head,
 }
 
 
-/* A stream without any payload still gets its response header. */
+/* A stream without any payload still gets its response header, but not in
+ * Vision. */
 static v2_int_t
 v2_vless_end(v2_layer_t *ly, v2_chain_t *wire)
 {
@@ -484,7 +628,7 @@ v2_vless_end(v2_layer_t *ly, v2_chain_t *wire)
 
     v = ly->state;
 
-    if (!v->ready || v->responded || v->udp) {
+    if (!v->ready || v->responded || v->udp || v->padded) {
         return V2_OK;
     }
 

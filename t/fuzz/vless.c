@@ -1,6 +1,7 @@
 /* The VLESS codec going in, cut into pieces that the input chooses.
  *
  * needs: src/core/v2_buf.c src/core/v2_chain.c src/core/v2_addr.c
+ * needs: src/proto/v2_vision.c
  * needs: src/core/v2_uuid.c src/core/v2_crypt.c src/core/v2_log.c
  * needs: src/core/v2_time.c src/core/v2_core.c
  * libs: -lcrypto */
@@ -8,6 +9,7 @@
 #include "../../src/proto/v2_vless.c"
 
 static v2_link_view_t  view;
+static v2_inode_t      node;
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -29,6 +31,16 @@ v2_layer_user(v2_layer_t *ly, const uint8_t *cred, unsigned len)
     (void) len;
 
     return cred[0] & 1 ? V2_OK : V2_DECLINED;
+}
+
+
+v2_int_t
+v2_layer_push(v2_layer_t *ly, const char *codec)
+{
+    (void) ly;
+    (void) codec;
+
+    return V2_OK;
 }
 
 
@@ -56,6 +68,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(&view, 0, sizeof(view));
     memset(&state, 0, sizeof(state));
     ly.state = &state;
+    view.node = &node;
+    view.req.tls_version = V2_VISION_TLS;
+    (void) strcpy(node.flow, size && data[0] & 64 ? V2_VISION_FLOW : "");
     v2_chain_init(&ly.wire);
     v2_chain_init(&app);
     step = size ? 1 + data[0] % 64 : 1;

@@ -82,6 +82,13 @@ sub may {
             next;
         }
 
+        if ($word =~ /^@(.*)/) {
+            my ($own) = glob("src/*/$header");
+            return 1 if defined $own && -e $own
+                     && ($self->part($own) || '') eq $1;
+            next;
+        }
+
         my $re = quotemeta $word;
         $re =~ s/\\\*/.*/g;
         return 1 if $header =~ /^v2_$re\.h$/;

@@ -470,7 +470,7 @@ static int
 dial(int type)
 {
     int                 fd, one = 1;
-    struct timeval      tv = { 60, 0 };
+    struct timeval      tv = { type == SOCK_DGRAM ? 5 : 60, 0 };
     struct sockaddr_in  a = { .sin_family = AF_INET };
 
     a.sin_port = htons((uint16_t) port);

@@ -265,8 +265,9 @@ test_outcomes(void)
         a.body = text;
         a.len = strlen(text);
         is_int(v2_report_outcome(&a, 0), t[i].outcome,
-               "status %u %s %s: \"%s\"", a.status, a.failed ? "broken off" : "whole",
-               a.sent ? "sent" : "not sent", text);
+               "status %u %s %s: \"%s\"", a.status,
+               a.failed ? "broken off" : "whole", a.sent ? "sent" : "not sent",
+               text);
     }
 
     memset(&a, 0, sizeof(a));
