@@ -27,6 +27,7 @@
 #define V2_VISION_UNIT      8192        /* a read of the reference server */
 #define V2_VISION_ROOM      (V2_VISION_UNIT - V2_VISION_ID - V2_VISION_HEAD)
 #define V2_VISION_LOOK      8           /* pieces that the filter sees */
+#define V2_VISION_PATIENCE  32768       /* bytes, then a write may be cut */
 
 /* protocols.md 2.3 */
 #define V2_VISION_SHORT     900         /* contents below it are lengthened */
@@ -60,14 +61,17 @@ static unsigned v2_vision_command(const v2_vision_t *v, int records,
 static size_t v2_vision_amount(size_t n, int longer);
 static v2_int_t v2_vision_block(v2_chain_t *app, v2_chain_t *wire, size_t n,
     const uint8_t *head, size_t len, size_t pad);
+static void v2_vision_write(v2_vision_t *v, const v2_chain_t *app);
 static int v2_vision_whole(const v2_chain_t *c);
-static const uint8_t *v2_vision_look_at(const v2_chain_t *c, size_t n);
+static size_t v2_vision_walk(v2_vision_rec_t *r, const v2_chain_t *c);
+static const uint8_t *v2_vision_flat(const v2_chain_t *c, size_t n);
 static void v2_vision_look(v2_vision_t *v, const v2_chain_t *c);
 static void v2_vision_filter(v2_vision_t *v, const uint8_t *p, size_t n);
 static void v2_vision_version(v2_vision_t *v, const uint8_t *p, size_t n);
 
 
 static const uint8_t  data_start[3] = { 0x17, 3, 3 };
+static uint8_t        unit[V2_VISION_UNIT];         /* what is looked at */
 
 
 void
@@ -254,10 +258,7 @@ v2_vision_out(v2_vision_t *v, v2_chain_t *app, v2_chain_t *wire,
     }
 
     if (v->write == 0) {
-        v->write = app->bytes;
-        v->whole = v2_vision_whole(app) ? 1 : 0;
-        v2_vision_look(v, app);
-        v->longer = v->is_tls;
+        v2_vision_write(v, app);
     }
 
     n = v2_vision_piece(v, app, &half);
@@ -312,12 +313,11 @@ v2_vision_piece(const v2_vision_t *v, const v2_chain_t *app, size_t *half)
         return n;
     }
 
-    p = v2_vision_look_at(app, n);
+    p = v2_vision_flat(app, n);
+    i = n - sizeof(data_start);
 
-    for (i = n - sizeof(data_start); i > 0; i--) {
-        if (memcmp(p + i, data_start, sizeof(data_start)) == 0) {
-            break;
-        }
+    while (i > 0 && memcmp(p + i, data_start, sizeof(data_start)) != 0) {
+        i--;
     }
 
     if (i < V2_VISION_UNIT - V2_VISION_ROOM || i > V2_VISION_ROOM) {
@@ -440,59 +440,98 @@ v2_vision_block(v2_chain_t *app, v2_chain_t *wire, size_t n,
 }
 
 
+/* A write begins. The reference server goes on padding until one happens to be
+ * made of whole records, which may never be so while the records of a large
+ * download come in pieces. Here a write that is not is cut behind its last
+ * record of data, once so much was sent that no handshake is left to hide. */
+static void
+v2_vision_write(v2_vision_t *v, const v2_chain_t *app)
+{
+    size_t  cut;
+
+    v->write = app->bytes;
+    v->whole = v2_vision_whole(app) ? 1 : 0;
+    v2_vision_look(v, app);
+    v->longer = v->is_tls;
+    cut = v2_vision_walk(&v->rec, app);
+
+    if (!v->whole && cut != 0 && v->tls12up && v->left == 0
+        && v->sent >= V2_VISION_PATIENCE)
+    {
+        v->write = cut;
+        v->closing = 1;
+    }
+
+    v->sent = v2_min(v->sent + v->write, (size_t) V2_VISION_PATIENCE);
+}
+
+
 /* Is it exactly a sequence of application data records (2.10)? */
 static int
 v2_vision_whole(const v2_chain_t *c)
 {
-    size_t             n, skip, len;
-    uint8_t            head[V2_VISION_HEAD];
+    v2_vision_rec_t  r;
+
+    memset(&r, 0, sizeof(r));
+
+    return v2_vision_walk(&r, c) == c->bytes && !r.other;
+}
+
+
+/* Goes on over all of c. Returns how many of its bytes are in front of the
+ * last end of a record of data. */
+static size_t
+v2_vision_walk(v2_vision_rec_t *r, const v2_chain_t *c)
+{
+    size_t             n, at, end;
     const uint8_t     *p;
     const v2_slice_t  *s;
 
-    n = skip = 0;
+    at = end = 0;
 
     for (s = c->head; s != NULL; s = s->next) {
-        p = v2_slice_data(s);
 
-        for (len = s->len; len != 0; /* void */) {
+        for (p = v2_slice_data(s); p < v2_slice_data(s) + s->len; p += n) {
 
-            if (skip) {
-                n = v2_min(skip, len);
-                p += n;
-                len -= n;
-                skip -= n;
-                n = 0;
+            if (r->lost) {
+                return end;
+            }
+
+            if (r->n < sizeof(r->head)) {
+                r->head[r->n++] = *p;
+                n = 1;
+                at++;
+
+                if (r->n == sizeof(r->head)) {
+                    r->left = (uint16_t) (r->head[3] << 8 | r->head[4]);
+                    r->other |= memcmp(r->head, data_start, 3) != 0;
+                    r->lost = r->left == 0 || r->head[0] < 0x14
+                              || r->head[0] > 0x18 || r->head[1] != 3;
+                }
+
                 continue;
             }
 
-            head[n++] = *p++;
-            len--;
+            n = v2_min((size_t) (v2_slice_data(s) + s->len - p), r->left);
+            r->left = (uint16_t) (r->left - n);
+            at += n;
 
-            if (n < sizeof(head)) {
-                continue;
-            }
-
-            n = 0;
-            skip = (size_t) head[3] << 8 | head[4];
-
-            if (skip == 0
-                || memcmp(head, data_start, sizeof(data_start)) != 0)
-            {
-                return 0;
+            if (r->left == 0) {
+                r->n = 0;
+                end = r->head[0] == data_start[0] ? at : end;
             }
         }
     }
 
-    return n == 0 && skip == 0;
+    return end;
 }
 
 
-/* The first n bytes in a row. They may be written over by the next call. */
+/* The first n bytes in a row, at most a unit. The next call may write over
+ * them. */
 static const uint8_t *
-v2_vision_look_at(const v2_chain_t *c, size_t n)
+v2_vision_flat(const v2_chain_t *c, size_t n)
 {
-    static uint8_t  unit[V2_VISION_UNIT];
-
     if (c->head->len >= n) {
         return v2_slice_data(c->head);
     }
@@ -509,8 +548,6 @@ v2_vision_look(v2_vision_t *v, const v2_chain_t *c)
 {
     size_t             n, part, off;
     const v2_slice_t  *s;
-
-    static uint8_t  unit[V2_VISION_UNIT];
 
     n = 0;
 

@@ -15,6 +15,14 @@
 #define V2_VISION_TLS       0x0304      /* what the outer TLS must be */
 #define V2_VISION_FRONT     32          /* at most before the first block */
 
+typedef struct {                        /* where a stream of records stands */
+    uint8_t     head[5];
+    uint8_t     n;                      /* bytes of the header that came */
+    uint16_t    left;                   /* of the body */
+    unsigned    lost:1;                 /* these are no records */
+    unsigned    other:1;                /* some are not of data */
+} v2_vision_rec_t;
+
 typedef struct {
     uint8_t     id[V2_VISION_ID];       /* the user's, as the client sent it */
 
@@ -37,6 +45,8 @@ typedef struct {
     unsigned    closing:1;              /* its last piece ends the padding */
     uint16_t    half;                   /* second half of a full piece */
     size_t      write;                  /* left of it */
+    size_t      sent;                   /* by all writes, at least */
+    v2_vision_rec_t  rec;
 } v2_vision_t;
 
 void      v2_vision_init(v2_vision_t *v, const uint8_t *id);

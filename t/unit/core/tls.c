@@ -337,6 +337,81 @@ test_key_update(void)
 }
 
 
+/* A slice with `end` ends its record, whatever is behind it. */
+
+static void
+test_units(int version)
+{
+    int           n;
+    size_t        i, off;
+    peer_t       *p;
+    v2_buf_t     *b;
+    v2_slice_t   *s;
+    v2_chain_t    wire;
+    peer_conf_t   conf = { NULL, NULL, version, NULL };
+
+    static const struct {
+        uint32_t   len;
+        unsigned   end;
+    } t[] = {
+        { 100, 1 }, { 200, 0 }, { 300, 1 }, { 16384, 1 }, { 20000, 1 },
+        { 5, 0 }, { 6, 0 }
+    };
+
+    static const int  records[] = { 100, 500, 16384, 16384, 3616, 11 };
+
+    p = peer_new(&conf);
+    ok(peer_handshake(p, 100000), "handshake");
+    is_int(p->view.req.tls_version, version, "the version is told");
+
+    for (i = off = 0; i < v2_nelems(t); i++, off += 50000) {
+        b = v2_buf_mem(t[i].len);
+        memcpy(b->data + V2_BUF_HEAD, data + off, t[i].len);
+        s = v2_chain_add(&p->layer.app, b, V2_BUF_HEAD, t[i].len, 0);
+        s->end = t[i].end & 1;
+    }
+
+    while (p->layer.app.head != NULL) {
+        v2_chain_init(&wire);
+        (void) v2_tls_codec.out(&p->layer, &p->layer.app, &wire);
+        v2_chain_move(&p->sent, &wire);
+    }
+
+    peer_flush(p);
+
+    for (i = 0; i < v2_nelems(records); i++) {
+        n = SSL_read(p->ssl, p->back, 65536);
+        is_int(n, records[i], "record %zu", i);
+    }
+
+    ok(memcmp(p->back, data + 250000, 5) == 0, "bytes");
+    peer_free(p);
+}
+
+
+/* When the way out goes on without the layer, it answers nothing there. */
+
+static void
+test_silent(void)
+{
+    peer_t       *p;
+    peer_conf_t   conf = { NULL, NULL, TLS1_3_VERSION, NULL };
+
+    p = peer_new(&conf);
+    ok(peer_handshake(p, 100000), "handshake");
+    p->layer.out_gone = 1;
+
+    SSL_key_update(p->ssl, SSL_KEY_UPDATE_REQUESTED);
+    is_int(peer_send(p, data, 100, 100, 1000), V2_AGAIN, "KeyUpdate, data");
+    is_int(p->got_n, 100, "are read");
+    is_int(BIO_pending(p->in), 0, "and not answered");
+    is_int(peer_raw(p, "\x17\3\3\0\x20" "forged record, forged record..., ",
+                    37, 37), V2_ERROR, "a forged record");
+    is_int(BIO_pending(p->in), 0, "has no alert");
+    peer_free(p);
+}
+
+
 /* Tickets, were they on, use application keys before the handshake ends; and
  * without its secrets TLS 1.3 stays in libssl. Data must flow in both. */
 
@@ -505,7 +580,10 @@ main(void)
     test_forged(TLS1_3_VERSION);
     test_one_unit(TLS1_2_VERSION);
     test_one_unit(TLS1_3_VERSION);
+    test_units(TLS1_2_VERSION);
+    test_units(TLS1_3_VERSION);
     test_key_update();
+    test_silent();
     test_leaving(1);
     test_leaving(0);
     test_renewal();

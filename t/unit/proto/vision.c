@@ -481,6 +481,32 @@ test_writer(void)
 
         { "x50000", END, 4096, 0 }, { "", PLAIN, 0, 0 },
         { NULL, 0, 0, 0 }
+    }, bulk[] = {
+
+        /* no write is of whole records: after 32768 bytes one is cut behind
+         * the last record that ends in it */
+
+        { "S838", MORE, 838, 1 }, { "P7000", MORE, 7000, 0 },
+        { "x5000P3000", MORE, 8000, 0 }, { "x5000P3000", MORE, 8000, 0 },
+        { "x5000P3000", MORE, 8000, 0 }, { "x5000P3000", MORE, 8000, 0 },
+        { "x5000R1000P2000", DIRECT, 6000, 0 }, { "", RAW, 0, 0 },
+        { NULL, 0, 0, 0 }
+    }, bulk12[] = {
+        { "T495", MORE, 495, 1 }, { "P7000", MORE, 7000, 0 },
+        { "x5000P3000", MORE, 8000, 0 }, { "x5000P3000", MORE, 8000, 0 },
+        { "x5000P3000", MORE, 8000, 0 }, { "x5000P3000", MORE, 8000, 0 },
+        { "x3000", MORE, 3000, 0 }, { "x2000P300", END, 2000, 0 },
+        { "", PLAIN, 0, 0 }, { NULL, 0, 0, 0 }
+    }, lost[] = {
+
+        /* what are no records is never cut */
+
+        { "S838", MORE, 838, 1 }, { "x33000", MORE, 4096, 0 },
+        { "", MORE, 4096, 0 }, { "", MORE, 4096, 0 }, { "", MORE, 4096, 0 },
+        { "", MORE, 4096, 0 }, { "", MORE, 4096, 0 }, { "", MORE, 4096, 0 },
+        { "", MORE, 4096, 0 }, { "", MORE, 232, 1 },
+        { "R1000x10", MORE, 1010, 0 }, { "R1000", DIRECT, 1000, 0 },
+        { NULL, 0, 0, 0 }
     };
 
     writer("TLS 1.3", 1, tls13);
@@ -491,6 +517,9 @@ test_writer(void)
     writer("plain HTTP", 0, http);
     writer("many units", 1, large);
     writer("plain, large", 0, early);
+    writer("no write of whole records", 1, bulk);
+    writer("the same in TLS 1.2", 1, bulk12);
+    writer("no records", 1, lost);
     writer("two records in a read", 1, two);
 }
 
